@@ -202,7 +202,7 @@ impl Scaler {
                 fit_width as i32,
                 fit_height as i32,
                 Pixel::YUV420P.into(),
-                ffi::SWS_BILINEAR as i32,
+                ffi::SWS_BILINEAR,
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),
                 std::ptr::null(),
@@ -281,5 +281,115 @@ fn coefficients(matrix: Matrix) -> i32 {
     match matrix {
         Matrix::Bt709 => ffi::SWS_CS_ITU709,
         Matrix::Bt601 => ffi::SWS_CS_ITU601,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ffmpeg::{Dictionary, Packet, Rational};
+    use std::time::Instant;
+
+    /// What OBS sends by default: High profile, three B-frames, one keyframe in 250; picture n is of luma 40 + n.
+    fn obs_like(size: Resolution, pictures: i64) -> (VideoConfig, Vec<AccessUnit>) {
+        init();
+        let codec = ffmpeg::encoder::find_by_name("libx264").unwrap();
+        let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video().unwrap();
+        video.set_width(size.width);
+        video.set_height(size.height);
+        video.set_format(Pixel::YUV420P);
+        video.set_time_base(Rational(1, 30));
+        video.set_gop(250);
+        video.set_max_b_frames(3);
+        let mut options = Dictionary::new();
+        options.set("preset", "veryfast");
+        options.set("profile", "high");
+        let mut encoder = video.open_as_with(codec, options).unwrap();
+        let mut units = Vec::new();
+        let mut take = |encoder: &mut ffmpeg::encoder::video::Encoder| {
+            let mut packet = Packet::empty();
+            while encoder.receive_packet(&mut packet).is_ok() {
+                let time = |frames: i64| Duration::from_millis((frames + 2) as u64 * 100 / 3);
+                units.push(AccessUnit {
+                    pts: time(packet.pts().unwrap()),
+                    dts: time(packet.dts().unwrap()),
+                    key: packet.is_key(),
+                    data: bytes::Bytes::copy_from_slice(packet.data().unwrap()),
+                    arrived: Instant::now(),
+                });
+            }
+        };
+        for n in 0..pictures {
+            let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, size.width, size.height);
+            for (plane, value) in [(0, 40 + n as u8), (1, 128), (2, 128)] {
+                frame.data_mut(plane).fill(value);
+            }
+            frame.set_pts(Some(n));
+            encoder.send_frame(&frame).unwrap();
+            take(&mut encoder);
+        }
+        encoder.send_eof().unwrap();
+        take(&mut encoder);
+        (VideoConfig { codec: VideoCodec::H264, extradata: bytes::Bytes::new() }, units)
+    }
+
+    #[test]
+    fn b_frames_come_out_in_display_order_two_frames_late() {
+        let size = Resolution::new(320, 180);
+        let (config, units) = obs_like(size, 60);
+        assert!(units.iter().any(|unit| unit.pts > unit.dts), "the stream is reordered");
+        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut shown = Vec::new();
+        for (sent, unit) in units.iter().enumerate() {
+            let ready = |decoded: Decoded| shown.push((decoded.pts, decoded.picture.plane(0).data[500]));
+            decoder.decode(unit, ready).unwrap();
+            assert!(shown.len() + 2 > sent, "at most two frames are held back");
+        }
+        assert!(shown.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (n, (_, luma)) in shown.iter().enumerate() {
+            assert!(luma.abs_diff(40 + n as u8) <= 2, "picture {n} is {luma}");
+        }
+    }
+
+    #[test]
+    fn another_shape_is_fitted_between_black_bars() {
+        let (config, units) = obs_like(Resolution::new(160, 160), 8);
+        let mut decoder = Decoder::open(&config, Resolution::new(320, 180), Colour::BT709).unwrap();
+        let mut pictures = Vec::new();
+        for unit in &units {
+            decoder.decode(unit, |decoded| pictures.push(decoded.picture)).unwrap();
+        }
+        let picture = &pictures[0];
+        assert_eq!((picture.resolution(), picture.colour()), (Resolution::new(320, 180), Colour::BT709));
+        let luma = picture.plane(0);
+        let at = |x: usize, y: usize| luma.data[y * luma.stride + x];
+        assert_eq!(at(10, 90), 16);
+        assert!(at(160, 90).abs_diff(40) <= 2 && at(160, 2).abs_diff(40) <= 2);
+        assert_eq!(at(310, 90), 16);
+        assert_eq!(decoder.source().unwrap().resolution, Resolution::new(160, 160));
+    }
+
+    #[test]
+    fn damaged_units_are_errors_and_the_next_keyframe_heals() {
+        let size = Resolution::new(320, 180);
+        let (config, units) = obs_like(size, 30);
+        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut seed = 7u32;
+        for unit in &units {
+            let mut data = unit.data.to_vec();
+            for byte in data.iter_mut().skip(20).step_by(11) {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte ^= (seed >> 24) as u8;
+            }
+            // Whatever comes of it: no panic, no picture of another size.
+            let _ = decoder.decode(&AccessUnit { data: data.into(), ..unit.clone() }, |decoded| {
+                assert_eq!(decoded.picture.resolution(), size);
+            });
+        }
+        let mut healed = 0;
+        for unit in &units {
+            let _ = decoder.decode(unit, |_| healed += 1);
+        }
+        assert!(healed > 20, "{healed} pictures after the damage");
     }
 }

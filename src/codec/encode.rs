@@ -65,7 +65,7 @@ impl Encoder {
             let raw = video.as_mut_ptr();
             (*raw).rc_buffer_size = buffer_size(config.bitrate);
             (*raw).thread_count = config.threads as i32;
-            (*raw).thread_type = ffi::FF_THREAD_SLICE as i32;
+            (*raw).thread_type = ffi::FF_THREAD_SLICE;
             // Left-sited, as H.264 takes unsaid chroma to be and as the overlay is blended.
             (*raw).chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
         }
@@ -145,7 +145,7 @@ fn shared(picture: &Arc<Picture>, resolution: Resolution) -> Result<ffmpeg::fram
             luma.len() as _,
             Some(release),
             owner.cast::<c_void>(),
-            ffi::AV_BUFFER_FLAG_READONLY as i32,
+            ffi::AV_BUFFER_FLAG_READONLY,
         );
         if buffer.is_null() {
             drop(Box::from_raw(owner));

@@ -6,16 +6,16 @@
 //! | queue | holds | when full |
 //! |---|---|---|
 //! | ingest → decode | [`VIDEO_UNITS`] access units, about a second | the publisher waits (back-pressure on TCP) |
-//! | ingest → sound | [`AUDIO_UNITS`] access units, about a second | the oldest goes |
+//! | ingest → audio | [`AUDIO_UNITS`] access units, about a second | the oldest goes |
 //! | decode → compose | [`FRAMES`] frames | the oldest goes |
 //! | compose → encode | [`RENDITION_FRAMES`] frames a rendition | the oldest goes, for that rendition |
 
+mod audio;
 mod compose;
 mod decode;
 mod encode;
 pub mod health;
 mod inlet;
-mod sound;
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -102,7 +102,7 @@ struct Shared {
 #[derive(Clone)]
 struct Inputs {
     video: queue::Sender<decode::Job>,
-    audio: queue::Sender<sound::Job>,
+    audio: queue::Sender<audio::Job>,
 }
 
 impl Pipeline {
@@ -146,7 +146,7 @@ impl Pipeline {
         let stage = shared.clone();
         spawn("decode", Box::new(move || decode::run(&stage, units, decoded)))?;
         let stage = shared.clone();
-        spawn("sound", Box::new(move || sound::run(&stage, opus, blocks)))?;
+        spawn("audio", Box::new(move || audio::run(&stage, opus, blocks)))?;
 
         let inputs = Mutex::new(Some(Inputs { video, audio }));
         Ok(Pipeline { shared, inputs, threads: Mutex::new(threads), shown, on_air })

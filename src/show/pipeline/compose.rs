@@ -61,14 +61,8 @@ pub(super) fn run(
     shown: watch::Sender<Shown>,
     on_air: watch::Sender<bool>,
 ) {
-    let mut stage = Stage {
-        shared,
-        pool: Pool::new(shared.canvas.resolution),
-        picture: blank(shared),
-        composed,
-        shown,
-        rev: None,
-    };
+    let mut stage =
+        Stage { shared, pool: Pool::new(shared.canvas.resolution), picture: blank(shared), composed, shown, rev: None };
     let mut slots = Slots::new(shared.canvas.fps, shared.clock.now());
     let mut fresh: Option<MediaTime> = None;
     loop {

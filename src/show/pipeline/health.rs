@@ -106,10 +106,10 @@ impl Meter {
         self.with(|measured| {
             measured.video_rate.note(unit.arrived, unit.data.len());
             measured.reordered |= unit.pts != unit.dts;
-            if unit.key {
-                if let Some(last) = measured.last_key.replace(unit.dts) {
-                    measured.key_distance = Some(unit.dts.saturating_sub(last));
-                }
+            if unit.key
+                && let Some(last) = measured.last_key.replace(unit.dts)
+            {
+                measured.key_distance = Some(unit.dts.saturating_sub(last));
             }
         });
     }

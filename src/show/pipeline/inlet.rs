@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Meter;
-use super::{Inputs, Shared, decode, sound};
+use super::{Inputs, Shared, audio, decode};
 use crate::ingest::source::{Ended, Protocol, Publication, Publisher, SourceInfo};
 use crate::media::access_unit::AccessUnit;
 use crate::media::slots::Slots;
@@ -157,13 +157,13 @@ impl Publication for Inlet {
             }
             Coded::AudioConfig(config) => {
                 self.meter.audio_config(&config);
-                let job = sound::Job { generation, what: sound::What::Config(config) };
+                let job = audio::Job { generation, what: audio::What::Config(config) };
                 inputs.audio.push_newest(job).map(drop).map_err(|_| Ended)
             }
             Coded::Audio(unit) => {
                 self.meter.audio(&unit);
                 let unit = self.map(unit, false);
-                let job = sound::Job { generation, what: sound::What::Unit(unit) };
+                let job = audio::Job { generation, what: audio::What::Unit(unit) };
                 let dropped = inputs.audio.push_newest(job).map_err(|_| Ended)?;
                 if dropped.is_some() {
                     self.shared.stats.audio_dropped.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The sound stage: a publisher's audio units → one unbroken line of Opus packets → the feed.
+//! The audio stage: a publisher's audio units → one unbroken line of Opus packets → the feed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::codec::{AudioDecoder, OpusEncoder};
 use crate::media::access_unit::AccessUnit;
 use crate::media::queue::{Receiver, Recv};
 use crate::media::{AudioConfig, EncodedAudio, MediaTime};
-use crate::show::sound_line::SoundLine;
+use crate::show::audio_line::AudioLine;
 
 /// What came from the publication of that number. A unit's presentation time is media time since the epoch.
 pub(super) struct Job {
@@ -24,7 +24,7 @@ pub(super) enum What {
 pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) {
     let mut decoder: Option<AudioDecoder> = None;
     let mut whose = 0;
-    let mut line = SoundLine::new(shared.clock.now());
+    let mut line = AudioLine::new(shared.clock.now());
     loop {
         let job = match units.recv_until(shared.clock.instant(line.due())) {
             Recv::Item(job) => Some(job),
@@ -54,7 +54,7 @@ pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) 
     }
 }
 
-fn take(shared: &Shared, decoder: &mut Option<AudioDecoder>, line: &mut SoundLine, what: What) {
+fn take(shared: &Shared, decoder: &mut Option<AudioDecoder>, line: &mut AudioLine, what: What) {
     match what {
         What::Config(config) => match AudioDecoder::open(&config) {
             Ok(opened) => *decoder = Some(opened),

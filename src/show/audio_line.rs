@@ -1,7 +1,5 @@
 //! One unbroken line of sound: decoded blocks in, 20 ms packets out, silence where nothing came.
 
-use std::time::Duration;
-
 use crate::codec::audio::{CHANNELS, PACKET_SAMPLES, RATE};
 use crate::media::MediaTime;
 use crate::media::time::{at_audio_sample, audio_samples};
@@ -9,7 +7,7 @@ use crate::media::time::{at_audio_sample, audio_samples};
 /// Puts blocks of 48 kHz stereo at their media time and gives out packets that begin on whole multiples of 20 ms since the
 /// epoch. Small deviations (a clock that drifts, timestamps in whole milliseconds) are taken in by stretching blocks by at
 /// most half a percent; gaps become silence, overlaps are cut.
-pub struct SoundLine {
+pub struct AudioLine {
     /// Sample index since the epoch of the first sample in `pending`.
     start: i64,
     pending: Vec<f32>,
@@ -30,12 +28,12 @@ const HOLD_MOST: i64 = RATE as i64 * 2;
 /// Sound further ahead of now than this is a fault of its timestamps.
 const AHEAD_MOST: i64 = RATE as i64 * 2;
 
-impl SoundLine {
-    pub fn new(now: MediaTime) -> SoundLine {
+impl AudioLine {
+    pub fn new(now: MediaTime) -> AudioLine {
         let packet = PACKET_SAMPLES as i64;
         let start = audio_samples(now).div_euclid(packet) * packet;
         let packet = Box::new([0.0; PACKET_SAMPLES * CHANNELS]);
-        SoundLine { start, pending: Vec::new(), deviation: 0.0, hold: HOLD, packet }
+        AudioLine { start, pending: Vec::new(), deviation: 0.0, hold: HOLD, packet }
     }
 
     /// A new publisher: what was learnt of the last one's lag is forgotten.
@@ -78,7 +76,7 @@ impl SoundLine {
         let missing = audio_samples(now) - self.hold - self.end();
         if missing > i64::from(RATE) * 2 {
             // After a long pause of ours the line begins anew: nobody waits for lost time.
-            *self = SoundLine { hold: self.hold, ..SoundLine::new(at_audio_sample(audio_samples(now) - self.hold)) };
+            *self = AudioLine { hold: self.hold, ..AudioLine::new(at_audio_sample(audio_samples(now) - self.hold)) };
         } else if missing > 0 {
             self.silence(missing);
         }
@@ -131,11 +129,6 @@ impl SoundLine {
     }
 }
 
-/// How long silence stays away at first.
-pub fn hold() -> Duration {
-    Duration::from_millis(HOLD as u64 * 1000 / u64::from(RATE))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +137,7 @@ mod tests {
         at_audio_sample(sample)
     }
 
-    fn drain(line: &mut SoundLine) -> Vec<(i64, f32)> {
+    fn drain(line: &mut AudioLine) -> Vec<(i64, f32)> {
         let mut out = Vec::new();
         while let Some((at, packet)) = line.pop() {
             out.push((audio_samples(at), packet[PACKET_SAMPLES]));
@@ -154,7 +147,7 @@ mod tests {
 
     #[test]
     fn packets_are_contiguous_while_timestamps_jitter_and_drift() {
-        let mut line = SoundLine::new(at(0));
+        let mut line = AudioLine::new(at(0));
         let mut packets = Vec::new();
         for n in 0..10_000i64 {
             // 1024-sample frames stamped in whole milliseconds by a clock 100 ppm fast.
@@ -170,7 +163,7 @@ mod tests {
 
     #[test]
     fn nothing_becomes_silence_by_media_time() {
-        let mut line = SoundLine::new(at(0));
+        let mut line = AudioLine::new(at(0));
         line.advance(at(48_000));
         let packets = drain(&mut line);
         assert_eq!(packets.len() as i64, (48_000 - HOLD) / 960);
@@ -183,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_overlap_is_cut() {
-        let mut line = SoundLine::new(at(0));
+        let mut line = AudioLine::new(at(0));
         assert!(line.push(at(0), &[0.5; 9600], at(4800)));
         assert!(!line.push(at(0), &[0.9; 1920], at(4800)), "all of it is there already");
         assert!(line.push(at(3000), &[0.9; 9600], at(4800)));
@@ -192,7 +185,7 @@ mod tests {
 
     #[test]
     fn sound_that_lags_is_waited_for_once_known() {
-        let mut line = SoundLine::new(at(0));
+        let mut line = AudioLine::new(at(0));
         let lag = 24_000;
         let mut heard = 0;
         for n in 0..200i64 {
@@ -206,7 +199,7 @@ mod tests {
 
     #[test]
     fn absurd_times_are_refused() {
-        let mut line = SoundLine::new(at(0));
+        let mut line = AudioLine::new(at(0));
         assert!(!line.push(MediaTime::from_ticks(i64::MAX / 16), &[0.5; 1920], at(0)));
         line.advance(at(48_000 * 3600));
         assert!(drain(&mut line).len() < 120, "a long pause is not filled");
