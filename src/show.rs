@@ -1,1 +1,4 @@
-//! (to come)
+//! A show.
+
+pub mod settings;
+pub mod state;
