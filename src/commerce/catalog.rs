@@ -110,7 +110,7 @@ impl Catalog {
 }
 
 /// SHA-256 of a picture's bytes as they were uploaded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageHash([u8; 32]);
 
