@@ -68,10 +68,12 @@ async fn retry(
     on_state: &mut (impl FnMut(State) + Send),
 ) -> Ended {
     let mut backoff = Backoff::default();
+    let mut told = String::new();
     loop {
         on_state(State::Connecting);
         let opened = &mut |publisher: &Publisher| {
             backoff.reset();
+            told.clear();
             on_state(State::Playing);
             open(publisher)
         };
@@ -80,7 +82,12 @@ async fn retry(
             Err(failure) => source.redact(&failure.to_string()),
         };
         let pause = backoff.next_pause();
-        tracing::warn!(reason, ?pause, "the camera is tried again");
+        if reason == told {
+            tracing::debug!(reason, ?pause, "the camera is tried again");
+        } else {
+            tracing::warn!(reason, ?pause, "the camera is tried again, until it works");
+            told.clone_from(&reason);
+        }
         on_state(State::Waiting { reason, pause });
         tokio::time::sleep(pause).await;
     }

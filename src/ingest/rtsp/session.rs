@@ -154,9 +154,11 @@ impl Session {
     }
 
     fn video(&mut self, frame: VideoFrame) -> Result<Vec<Coded>, Error> {
-        self.picture_due = None;
-        self.lost += u64::from(frame.loss());
         let mut coded = Vec::with_capacity(2);
+        if self.video_config.is_some() {
+            // Before the first picture, a start that `RTP-Info` gave a little too early counts as lost.
+            self.lost += u64::from(frame.loss());
+        }
         if self.video_config.is_none() || frame.has_new_parameters() {
             coded.extend(self.new_video_config()?);
         }
@@ -164,6 +166,7 @@ impl Session {
             // Pictures before their parameter sets, which come in-band with the next IDR.
             return Ok(coded);
         }
+        self.picture_due = None;
         // RTP carries no decoding time; units come in decoding order, which is all that a decoder needs.
         let at = self.timeline.place(Kind::Video, frame.timestamp())?;
         let (key, arrived) = (frame.is_random_access_point(), frame.end_ctx().received());
@@ -173,9 +176,10 @@ impl Session {
     }
 
     fn audio(&mut self, frame: &AudioFrame) -> Result<Vec<Coded>, Error> {
-        self.lost += u64::from(frame.loss());
         let mut coded = Vec::with_capacity(2);
-        if !self.audio_configured {
+        if self.audio_configured {
+            self.lost += u64::from(frame.loss());
+        } else {
             let Some(ParametersRef::Audio(parameters)) = self.media.streams()[frame.stream_id()].parameters() else {
                 return Ok(coded);
             };
