@@ -26,7 +26,8 @@ pub(super) struct Demuxer {
     video: Option<Video>,
     audio: Option<AudioConfig>,
     timeline: Timeline,
-    info: Option<SourceInfo>,
+    info: SourceInfo,
+    info_is_new: bool,
     skipped: Skipped,
 }
 
@@ -102,9 +103,14 @@ impl Demuxer {
         Ok(())
     }
 
-    /// What the source said of itself since the last call.
+    /// What the source says of itself.
+    pub(super) fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    /// What the source says of itself, when it said so since the last call.
     pub(super) fn take_info(&mut self) -> Option<SourceInfo> {
-        self.info.take()
+        std::mem::take(&mut self.info_is_new).then(|| self.info.clone())
     }
 
     pub(super) fn skipped(&self) -> Skipped {
@@ -117,7 +123,8 @@ impl Demuxer {
             TAG_AUDIO => self.audio(tag, arrived),
             TAG_SCRIPT => {
                 if let Some(info) = script::source_info(&tag.body) {
-                    self.info = Some(info);
+                    self.info_is_new |= self.info != info;
+                    self.info = info;
                 }
                 Ok(None)
             }

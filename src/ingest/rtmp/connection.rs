@@ -133,7 +133,7 @@ impl Connection {
         };
         let end = relayed.unwrap_or_else(|end| end);
         if let End::Unsupported(codec) = &end {
-            publication.describe(SourceInfo { complaint: Some(codec.to_string()), ..SourceInfo::default() });
+            publication.describe(SourceInfo { complaint: Some(codec.to_string()), ..demuxer.info().clone() });
         }
         let (skipped, seconds) = (demuxer.skipped(), began.elapsed().as_secs());
         if skipped.total() > 0 {
@@ -251,5 +251,6 @@ fn asks_to_play(bytes: &[u8]) -> bool {
 /// What a stranger may send, in bytes: the handshake takes 3 KiB, the commands less than one.
 const PREAMBLE_LIMIT: usize = 64 * 1024;
 const PREAMBLE_READ: usize = 8 * 1024;
-const MEDIA_READ: usize = 64 * 1024;
+/// The session moves what it has not parsed yet once a message, so a read full of empty messages costs its square.
+const MEDIA_READ: usize = 16 * 1024;
 const FAREWELL: Duration = Duration::from_secs(1);
