@@ -74,10 +74,10 @@ impl Typesetter {
         let mut css = format!("{css}\n{ONLY_LANDMARKS}");
         for cell in 0..Face::MOST_CELLS {
             let blue = marker_of_cell(cell);
-            css.push_str(&format!("#cell-{cell}{{{LANDMARK};background:rgb(255,0,{blue})!important}}\n"));
+            css.push_str(&format!("#cell-{cell}{{{LANDMARK};background-color:rgb(255,0,{blue})!important}}\n"));
         }
-        css.push_str(&format!("#hit{{{LANDMARK};background:rgb(0,255,0)!important}}\n"));
-        let sheet = StyleSheet::parse_loosy(&css);
+        css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
+        let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
         let painting = self.paint(page, &Arc::new(sheet), canvas)?;
         let cell = |cell: usize| {
             painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8)
@@ -101,8 +101,9 @@ impl Typesetter {
     }
 
     fn options(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> RenderOptions<'_> {
+        let viewport = Viewport::new((canvas.width, canvas.height)).with_font_size(rem(canvas));
         RenderOptions::builder()
-            .viewport(Viewport::new((canvas.width, canvas.height)))
+            .viewport(viewport)
             .node(page.node.clone())
             .fonts(&self.fonts)
             .stylesheet(sheet.clone())
@@ -140,6 +141,13 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
     }
 }
 
+/// What `1rem` is, in pixels: a hundredth of the canvas's shorter side, so that a template scales with it. A portrait canvas
+/// is watched on a phone held upright, where the same share of its width would be too small to read.
+fn rem(canvas: Resolution) -> f32 {
+    let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
+    if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
+}
+
 fn largest(node: &MeasuredNode) -> (f32, f32) {
     node.children
         .iter()
@@ -167,7 +175,7 @@ fn marker_of_cell(cell: usize) -> u8 {
 }
 
 const ONLY_LANDMARKS: &str = "*,*::before,*::after{visibility:hidden!important}\n";
-const LANDMARK: &str = "visibility:visible!important;color:transparent!important;border-color:transparent!important;\
+const LANDMARK: &str = "visibility:visible!important;background-image:none!important;color:transparent!important;border-color:transparent!important;\
     border-radius:0!important;box-shadow:none!important;text-shadow:none!important;opacity:1!important";
 
 const EMBEDDED: [(&str, &[u8]); 2] = [
