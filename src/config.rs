@@ -47,7 +47,7 @@ pub struct Listen {
 /// A show that the configuration brings; more may be made through the API.
 #[derive(Clone, Debug)]
 pub struct Show {
-    /// 1 to 64 characters of `a-z`, `0-9`, `-` and `_`: part of the links.
+    /// 1 to 64 characters of `a-z`, `0-9` and `-`: part of the links.
     pub id: String,
     pub title: Option<String>,
     /// Made when absent.
@@ -85,7 +85,8 @@ impl Config {
             Some(path) => std::fs::read_to_string(path).map_err(|error| Error::Read { path: path.into(), error })?,
             None => String::new(),
         };
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Config::parse(&text, environment)
     }
 
@@ -234,9 +235,21 @@ mod tests {
             ("[[show]]\nid = \"Ünder\"", &[], &["`show[0].id`", "Ünder", "a-z"]),
             ("[[show]]\nid = \"a\"\n[[show]]\nid = \"a\"", &[], &["`show[1].id`", "\"a\"", "once"]),
             ("[[show]]\nid = \"a\"\nsource = \"http://cam\"", &[], &["`show[0].source`", "rtsp://"]),
-            ("[[show]]\nid = \"a\"\ncanvas = { width = 1281, height = 720 }", &[], &["`show[0].canvas`", "1281x720", "even"]),
-            ("[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, fps = 0 }", &[], &["`show[0].canvas.fps`", "0", "60"]),
-            ("[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, bitrate = 2500 }", &[], &["bitrate", "2500", "bits"]),
+            (
+                "[[show]]\nid = \"a\"\ncanvas = { width = 1281, height = 720 }",
+                &[],
+                &["`show[0].canvas`", "1281x720", "even"],
+            ),
+            (
+                "[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, fps = 0 }",
+                &[],
+                &["`show[0].canvas.fps`", "0", "60"],
+            ),
+            (
+                "[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, bitrate = 2500 }",
+                &[],
+                &["bitrate", "2500", "bits"],
+            ),
             ("[limits]\nviewers = 0", &[], &["`limits.viewers`", "0"]),
             ("", &[("HAWKER_LISTEN__HTP", "x")], &["HAWKER_LISTEN__HTP"]),
             ("", &[("HAWKER_LIMITS__VIEWERS", "many")], &["HAWKER_LIMITS__VIEWERS", "whole number"]),
@@ -268,6 +281,10 @@ mod tests {
 
     #[test]
     fn an_orchestrators_own_variables_do_not_stop_the_server() {
-        parse("", &[("HAWKER_SERVICE_HOST", "10.0.0.1"), ("HAWKER_PORT", "tcp://10.0.0.1:8080"), ("HAWKER_LOG", "debug")]).unwrap();
+        parse(
+            "",
+            &[("HAWKER_SERVICE_HOST", "10.0.0.1"), ("HAWKER_PORT", "tcp://10.0.0.1:8080"), ("HAWKER_LOG", "debug")],
+        )
+        .unwrap();
     }
 }

@@ -47,7 +47,8 @@ enum Command {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     telemetry::init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         match cli.command {
             Command::Serve { config } => serve(Config::load(config.as_deref())?).await,

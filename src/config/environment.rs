@@ -8,7 +8,8 @@ use super::Error;
 /// Writes every variable that names a key of ours over `table`. A variable whose first part is no key of ours is left alone:
 /// orchestrators put their own (`HAWKER_SERVICE_HOST`) beside them.
 pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (String, String)>) -> Result<(), Error> {
-    let mut ours: Vec<(String, String)> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let mut ours: Vec<(String, String)> =
+        environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     // Shows are appended in the order of their numbers, and a process's environment has no order.
     ours.sort();
     for (name, text) in ours {
@@ -36,7 +37,9 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
                 let number = whole(&text, &name)?;
                 inner(show(table, index, &name)?, "canvas", &name)?.insert(key.to_owned(), number);
             }
-            ["listen" | "limits" | "show", _, ..] => return Err(refuse(&name, "no such key; samples/hawker.toml lists them all")),
+            ["listen" | "limits" | "show", _, ..] => {
+                return Err(refuse(&name, "no such key; samples/hawker.toml lists them all"));
+            }
             _ => {}
         }
     }

@@ -72,13 +72,18 @@ pub(super) fn table(text: &str) -> Result<Table, Error> {
 
 /// Checks a table, which the environment may have added to.
 pub(super) fn check(table: Table) -> Result<Config, Error> {
-    let raw = Raw::deserialize(Value::Table(table)).map_err(|error| Error::Shape(error.to_string().trim().replace('\n', " ")))?;
+    let raw = Raw::deserialize(Value::Table(table))
+        .map_err(|error| Error::Shape(error.to_string().trim().replace('\n', " ")))?;
     let default = Config::default();
     let mut shows: Vec<Show> = Vec::with_capacity(raw.show.len());
     for (index, raw) in raw.show.into_iter().enumerate() {
         let show = show(raw, &format!("show[{index}]"))?;
         if shows.iter().any(|earlier| earlier.id == show.id) {
-            return Err(refuse(format!("show[{index}].id"), quoted(&show.id), "a show's id may stand only once; take another"));
+            return Err(refuse(
+                format!("show[{index}].id"),
+                quoted(&show.id),
+                "a show's id may stand only once; take another",
+            ));
         }
         shows.push(show);
     }
@@ -103,12 +108,21 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
 }
 
 fn show(raw: RawShow, key: &str) -> Result<Show, Error> {
-    let named = (1..=64).contains(&raw.id.len()) && raw.id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+    let named =
+        (1..=64).contains(&raw.id.len()) && raw.id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if !named {
-        return Err(refuse(format!("{key}.id"), quoted(&raw.id), "use 1 to 64 of a-z, 0-9, - and _, as it becomes part of the links"));
+        return Err(refuse(
+            format!("{key}.id"),
+            quoted(&raw.id),
+            "use 1 to 64 of a-z, 0-9 and -, as it becomes part of the links",
+        ));
     }
     if let Some(title) = raw.title.as_deref().filter(|title| title.chars().count() > 200) {
-        return Err(refuse(format!("{key}.title"), format!("{} characters long", title.chars().count()), "use 200 at most"));
+        return Err(refuse(
+            format!("{key}.title"),
+            format!("{} characters long", title.chars().count()),
+            "use 200 at most",
+        ));
     }
     Ok(Show {
         stream_key: raw.stream_key.map(|secret| stream_key(secret.0, key)).transpose()?,
@@ -120,10 +134,14 @@ fn show(raw: RawShow, key: &str) -> Result<Show, Error> {
 }
 
 fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
-    let side = |pixels: i64, max| u32::try_from(pixels).ok().filter(|side| side % 2 == 0 && (64..=max).contains(side));
+    let side = |pixels: i64, max| u32::try_from(pixels).ok().filter(|side| side % 2 == 0 && (128..=max).contains(side));
     let (Some(width), Some(height)) = (side(raw.width, 3840), side(raw.height, 3840)) else {
         let seen = format!("{}x{}", raw.width, raw.height);
-        return Err(refuse(format!("{key}.canvas"), seen, "width and height must be even and from 64 to 3840, such as 1280x720"));
+        return Err(refuse(
+            format!("{key}.canvas"),
+            seen,
+            "width and height must be even and from 128 to 3840, such as 1280x720",
+        ));
     };
     let fps = raw.fps.unwrap_or(30);
     let fps = u32::try_from(fps)
@@ -133,7 +151,11 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
     let bitrate = raw.bitrate.map(|bitrate| {
         let fits = u32::try_from(bitrate).ok().filter(|bitrate| (100_000..=50_000_000).contains(bitrate));
         fits.ok_or_else(|| {
-            refuse(format!("{key}.canvas.bitrate"), bitrate.to_string(), "it counts bits a second, from 100000 to 50000000; 2500000 suits 720p")
+            refuse(
+                format!("{key}.canvas.bitrate"),
+                bitrate.to_string(),
+                "it counts bits a second, from 100000 to 50000000; 2500000 suits 720p",
+            )
         })
     });
     Ok(Canvas { resolution: Resolution::new(width, height), fps, bitrate: bitrate.transpose()? })
@@ -142,7 +164,11 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
 fn admin_token(secret: Secret) -> Result<Secret, Error> {
     let length = secret.expose().chars().count();
     if length < 16 {
-        return Err(refuse("admin_token", format!("{length} characters long"), "use at least 16, or leave it out and one is made"));
+        return Err(refuse(
+            "admin_token",
+            format!("{length} characters long"),
+            "use at least 16, or leave it out and one is made",
+        ));
     }
     if !visible(secret.expose()) {
         return Err(refuse("admin_token", "not plain visible ASCII", "use letters, digits and signs without spaces"));
@@ -154,18 +180,31 @@ fn stream_key(secret: Secret, key: &str) -> Result<Secret, Error> {
     let key = format!("{key}.stream_key");
     let text = secret.expose();
     if text.len() < 8 || text.len() > 128 {
-        return Err(refuse(key, format!("{} characters long", text.len()), "use 8 to 128, or leave it out and one is made"));
+        return Err(refuse(
+            key,
+            format!("{} characters long", text.len()),
+            "use 8 to 128, or leave it out and one is made",
+        ));
     }
-    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
-        return Err(refuse(key, "not fit for an address", "use letters, digits, - and _, as encoders put it into the address"));
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return Err(refuse(
+            key,
+            "not fit for an address",
+            "use letters, digits, - and _, as encoders put it into the address",
+        ));
     }
     Ok(secret)
 }
 
 fn source(secret: Secret, key: &str) -> Result<Secret, Error> {
-    let pulled = url::Url::parse(secret.expose()).is_ok_and(|url| url.scheme() == "rtsp" && url.host_str().is_some_and(|host| !host.is_empty()));
+    let pulled = url::Url::parse(secret.expose())
+        .is_ok_and(|url| url.scheme() == "rtsp" && url.host_str().is_some_and(|host| !host.is_empty()));
     if !pulled {
-        return Err(refuse(format!("{key}.source"), "not an address that can be pulled", "write rtsp://USER:PASSWORD@HOST:PORT/PATH"));
+        return Err(refuse(
+            format!("{key}.source"),
+            "not an address that can be pulled",
+            "write rtsp://USER:PASSWORD@HOST:PORT/PATH",
+        ));
     }
     Ok(secret)
 }
@@ -176,7 +215,9 @@ fn door(key: &str, text: Option<String>, default: SocketAddr) -> Result<SocketAd
 }
 
 fn ip(text: &str) -> Result<IpAddr, Error> {
-    text.trim().parse().map_err(|_| refuse("public_ip", quoted(text), "write an IP address, or several in a list; names are not looked up"))
+    text.trim().parse().map_err(|_| {
+        refuse("public_ip", quoted(text), "write an IP address, or several in a list; names are not looked up")
+    })
 }
 
 fn folder(key: &str, text: Option<String>) -> Result<Option<PathBuf>, Error> {
@@ -209,7 +250,12 @@ fn located(text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
     let before = &text.as_bytes()[..start];
     let line = before.iter().filter(|byte| **byte == b'\n').count();
-    let key = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim()).filter(|key| !key.is_empty());
+    let key = text
+        .lines()
+        .nth(line)
+        .and_then(|line| line.split_once('='))
+        .map(|(key, _)| key.trim())
+        .filter(|key| !key.is_empty());
     let message = error.message().trim().replace('\n', ", ");
     let problem = match key {
         Some(key) => format!("`{key}`: {message}"),

@@ -25,7 +25,9 @@ pub(super) async fn run<F: Future<Output = bool>>(clip: &Path, address: &Secret,
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!("there is no sample seller: install ffmpeg (apt-get install ffmpeg), or stream with OBS");
+                tracing::warn!(
+                    "there is no sample seller: install ffmpeg (apt-get install ffmpeg), or stream with OBS"
+                );
                 return;
             }
             Err(error) => tracing::warn!(%error, "the sample seller does not start"),

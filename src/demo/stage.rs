@@ -81,7 +81,8 @@ impl Api {
     }
 
     async fn live(&self) -> Option<Value> {
-        let body = self.send(Method::GET, &format!("/s/{SHOW}/live.json"), "application/json", Body::empty()).await.ok()?;
+        let body =
+            self.send(Method::GET, &format!("/s/{SHOW}/live.json"), "application/json", Body::empty()).await.ok()?;
         serde_json::from_slice(&body).ok()
     }
 
