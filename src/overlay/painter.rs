@@ -125,25 +125,29 @@ impl Painter {
     fn paint_anew(&self, template: &Template, job: &Job<'_>) -> Result<Painted, PaintError> {
         let in_html =
             |source| PaintError::Html { layer: job.spec.id.clone(), template: job.spec.template.clone(), source };
-        let size = job.canvas.resolution;
-        let page = self.page(template, job, 0)?;
-        self.typesetter.check(&page, &template.sheet, size).map_err(in_html)?;
-        let painting = self.typesetter.paint(&page, &template.sheet, size).map_err(in_html)?;
-        let landmarks = self.typesetter.landmarks(&page, &template.css, size).map_err(in_html)?;
+        let whole = Rect::of(job.canvas.resolution);
+        let page = self.page(template, job, 0, whole)?;
+        self.typesetter.check(&page, &template.sheet).map_err(in_html)?;
+        let painting = self.typesetter.paint(&page, &template.sheet).map_err(in_html)?;
+        let ink = painting.ink();
+        let cropped = |area| if template.croppable { area } else { whole };
+        let page = self.page(template, job, 0, cropped(ink))?;
+        let landmarks = self.typesetter.landmarks(&page, &template.css).map_err(in_html)?;
         let cells = apart(&landmarks.cells);
         let hit = if landmarks.hit.is_empty() { painting.bounds(|pixel| pixel[3] > 0) } else { landmarks.hit };
         let cut = |painting: &Painting| -> Vec<Raster> {
             cells.iter().map(|cell| Raster::of(painting, job.canvas.colour, *cell, &[])).collect()
         };
-        let base = Raster::of(&painting, job.canvas.colour, painting.ink(), &cells);
+        let base = Raster::of(&painting, job.canvas.colour, ink, &cells);
         // Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
+        let area = cropped(around(&cells).within(whole));
         let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
         for digit in 0..if cells.is_empty() { 0 } else { 10 } {
             let cuts = match digit {
                 0 => cut(&painting),
                 _ => {
-                    let page = self.page(template, job, digit)?;
-                    cut(&self.typesetter.paint(&page, &template.sheet, size).map_err(in_html)?)
+                    let page = self.page(template, job, digit, area)?;
+                    cut(&self.typesetter.paint(&page, &template.sheet).map_err(in_html)?)
                 }
             };
             looks.iter_mut().zip(cuts).for_each(|(looks, cut)| looks.push(cut));
@@ -156,10 +160,10 @@ impl Painter {
     }
 
     /// The template with its values, and one digit in every cell.
-    fn page(&self, template: &Template, job: &Job<'_>, digit: u8) -> Result<Page, PaintError> {
+    fn page(&self, template: &Template, job: &Job<'_>, digit: u8, area: Rect) -> Result<Page, PaintError> {
         let in_template = |source| PaintError::Template { layer: job.spec.id.clone(), source };
         let html = self.templates.render(template, &job.values(digit)).map_err(in_template)?;
-        Page::parse(&html, &job.phase.images).map_err(|source| PaintError::Html {
+        Page::parse(&html, &job.phase.images, job.canvas.resolution, area).map_err(|source| PaintError::Html {
             layer: job.spec.id.clone(),
             template: job.spec.template.clone(),
             source,
@@ -239,6 +243,13 @@ fn apart(cells: &[Rect]) -> Vec<Rect> {
         apart.push(cell);
     }
     apart
+}
+
+/// Every cell, and the pixels beside them that their chroma takes in.
+fn around(cells: &[Rect]) -> Rect {
+    let all = cells.iter().copied().fold(Rect::default(), Rect::union);
+    let (x, y) = (all.x.saturating_sub(2), all.y.saturating_sub(2));
+    Rect { x, y, w: all.right() + 2 - x, h: all.bottom() + 2 - y }
 }
 
 /// Paintings by what they depend on. Bounded: the one that was not used for the longest time goes first.

@@ -27,6 +27,8 @@ pub struct Template {
     pub source: String,
     pub sheet: Arc<StyleSheet>,
     pub css: String,
+    /// Whether a part of its page can be painted alone: nothing in it asks for the viewport, which then is the part.
+    pub croppable: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +124,8 @@ impl Template {
             let context: String = error.context.as_deref().unwrap_or_default().trim().chars().take(60).collect();
             invalid(css_at + at, format!("CSS near {context:?}: {}", error.kind))
         })?;
-        let template = Template { key, sheet: Arc::new(sheet), css, source: source.clone() };
+        let croppable = !source.contains("@media") && !source.contains("fixed");
+        let template = Template { key, sheet: Arc::new(sheet), css, source: source.clone(), croppable };
         environment
             .add_template_owned(template.key.clone(), markup)
             .map_err(|error| with_file(file, &error))?;
