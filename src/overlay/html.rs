@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use takumi::prelude::{
-    DitheringAlgorithm, FontResource, Fonts, FromHtmlOptions, ImageSourceInput, MeasuredNode, Node, NodeKind, RenderOptions,
-    StyleSheet, Viewport,
+    DitheringAlgorithm, FontResource, Fonts, FromHtmlOptions, ImageSourceInput, MeasuredNode, Node, NodeKind,
+    RenderOptions, StyleSheet, Viewport,
 };
 
 use super::digits::Face;
@@ -44,7 +44,7 @@ pub enum HtmlError {
     TooDeep,
     #[error("the page has {nodes} nodes; it may have {MOST_NODES}")]
     TooManyNodes { nodes: usize },
-    #[error("the page has a box of {width:.0}x{height:.0} on a canvas of {canvas}")]
+    #[error("the page's boxes reach {width:.0}x{height:.0} on a canvas of {canvas}")]
     TooLarge { width: f32, height: f32, canvas: Resolution },
     #[error("painting failed: {0}")]
     Paint(String),
@@ -86,9 +86,8 @@ impl Typesetter {
         css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
         let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
         let painting = self.paint(page, &Arc::new(sheet))?;
-        let cell = |cell: usize| {
-            painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8)
-        };
+        let cell =
+            |cell: usize| painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8);
         let hit = painting.bounds(|[r, g, _, a]| a > 0 && g > r);
         Ok(Landmarks {
             // Cells may cover its edges.
@@ -171,11 +170,9 @@ fn rem(canvas: Resolution) -> f32 {
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
 }
 
+/// The widest width and the highest height of any box.
 fn largest(node: &MeasuredNode) -> (f32, f32) {
-    node.children
-        .iter()
-        .map(largest)
-        .fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
+    node.children.iter().map(largest).fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
 }
 
 fn font_files(folder: &Path) -> Result<Vec<PathBuf>, HtmlError> {

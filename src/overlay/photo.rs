@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use sha2::{Digest, Sha256};
 use takumi::prelude::RgbaImage;
 
@@ -30,7 +30,7 @@ pub enum PhotoError {
 
 impl Photo {
     pub const MOST_BYTES: usize = 10 << 20;
-    /// A phone's 50-megapixel shot goes; what it takes while decoding is 200 MB.
+    /// A phone's largest shot; decoding one takes 150 MB for a moment.
     pub const MOST_PIXELS: u64 = 50_000_000;
     /// The longer side that is kept: a card's photo on a 2160p canvas, twice over.
     pub const LONGEST_SIDE: u32 = 960;
@@ -45,7 +45,7 @@ impl Photo {
         if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) {
             return Err(PhotoError::UnknownFormat);
         }
-        let damaged = |error: image::ImageError| PhotoError::Damaged(error.to_string());
+        let damaged = |error: ImageError| PhotoError::Damaged(error.to_string());
         let mut limits = Limits::default();
         limits.max_alloc = Some(MOST_DECODE_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -57,8 +57,15 @@ impl Photo {
             return Err(PhotoError::TooManyPixels { width, height });
         }
         let orientation = decoder.orientation().map_err(damaged)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        if width.max(height) > Photo::LONGEST_SIDE {
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+            ImageError::Limits(_) => PhotoError::TooManyPixels { width, height },
+            error => damaged(error),
+        })?;
+        // A quick average brings a camera's picture near, a good filter brings it there.
+        if width.max(height) > 4 * Photo::LONGEST_SIDE {
+            picture = picture.thumbnail(2 * Photo::LONGEST_SIDE, 2 * Photo::LONGEST_SIDE);
+        }
+        if picture.width().max(picture.height()) > Photo::LONGEST_SIDE {
             picture = picture.resize(Photo::LONGEST_SIDE, Photo::LONGEST_SIDE, FilterType::CatmullRom);
         }
         picture.apply_orientation(orientation);
@@ -94,7 +101,7 @@ impl fmt::Debug for Photo {
     }
 }
 
-/// Memory that a decoder may take at once: the pixels at 16 bits RGBA would be more, such pictures must be smaller.
+/// Memory that a decoder may take at once. Pixels of 64 bits reach it sooner; such pictures must be smaller.
 const MOST_DECODE_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
@@ -159,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_same_pixels_have_the_same_hash() {
-        let photo = |shade| Photo::decode(&encoded(&RgbImage::from_pixel(6, 4, Rgb([shade; 3])), ImageFormat::Png)).unwrap();
+        let photo =
+            |shade| Photo::decode(&encoded(&RgbImage::from_pixel(6, 4, Rgb([shade; 3])), ImageFormat::Png)).unwrap();
         assert_eq!(photo(7).hash(), photo(7).hash());
         assert_ne!(photo(7).hash(), photo(8).hash());
     }

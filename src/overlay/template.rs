@@ -48,7 +48,8 @@ impl Templates {
         let mut templates = Templates { own: BTreeMap::new(), built_in: BTreeMap::new(), environment: environment() };
         for (name, source) in BUILT_IN {
             let file = PathBuf::from(format!("{name}.html"));
-            let template = Template::parse(&mut templates.environment, &file, format!("built-in/{name}"), source.into())?;
+            let template =
+                Template::parse(&mut templates.environment, &file, format!("built-in/{name}"), source.into())?;
             templates.built_in.insert(name.into(), template);
         }
         let mut wrong = vec![];
@@ -126,9 +127,7 @@ impl Template {
         })?;
         let croppable = !source.contains("@media") && !source.contains("fixed");
         let template = Template { key, sheet: Arc::new(sheet), css, source: source.clone(), croppable };
-        environment
-            .add_template_owned(template.key.clone(), markup)
-            .map_err(|error| with_file(file, &error))?;
+        environment.add_template_owned(template.key.clone(), markup).map_err(|error| with_file(file, &error))?;
         Ok(template)
     }
 

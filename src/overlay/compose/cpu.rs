@@ -99,8 +99,8 @@ fn avx2(d: &mut [u8], s: &[u16], a: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Colour, Pool, Resolution};
     use crate::media::frame::{Matrix, Range};
+    use crate::media::{Colour, Pool, Resolution};
     use crate::overlay::raster::{Painting, Rect};
 
     const SIZE: Resolution = Resolution::new(150, 46);
@@ -130,9 +130,9 @@ mod tests {
         for y in 0..SIZE.height {
             for x in 0..SIZE.width {
                 let island = (40..90).contains(&x) && (9..20).contains(&y);
-                let border = framed && (x < 7 || x >= SIZE.width - 9 || y < 5 || y >= SIZE.height - 3);
+                let inside = (7..SIZE.width - 9).contains(&x) && (5..SIZE.height - 3).contains(&y);
                 let pixel = [noise.byte(), noise.byte(), noise.byte(), noise.byte()];
-                rgba.extend(if island || border { [0; 4] } else { pixel });
+                rgba.extend(if island || (framed && !inside) { [0; 4] } else { pixel });
             }
         }
         Painting { canvas: Rect::of(SIZE), area: Rect::of(SIZE), rgba }
@@ -242,7 +242,9 @@ mod tests {
         let mut before = picture(&pool, Colour::BT709, 9);
         blend_raster(Kernel::best(), &raster, &mut after);
         let planes = [&raster.luma, &raster.chroma[0], &raster.chroma[1]];
-        for ((plane, (after, stride)), (before, _)) in planes.into_iter().zip(after.planes_mut()).zip(before.planes_mut()) {
+        for ((plane, (after, stride)), (before, _)) in
+            planes.into_iter().zip(after.planes_mut()).zip(before.planes_mut())
+        {
             let mut covered = vec![false; after.len()];
             for run in &plane.runs {
                 let at = run.y as usize * stride + run.x as usize;
