@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::commerce::offer;
+use crate::deliver::whep;
 use crate::overlay::PhotoError;
 use crate::show::{self, state::Refused};
 use crate::store;
@@ -60,6 +61,14 @@ impl Problem {
 
     pub fn in_field(mut self, field: impl Into<Cow<'static, str>>) -> Problem {
         self.field = Some(field.into());
+        self
+    }
+
+    /// For a field that the client called by another name.
+    pub fn rename_field(mut self, from: &str, to: &'static str) -> Problem {
+        if self.field.as_deref() == Some(from) {
+            self.field = Some(to.into());
+        }
         self
     }
 
@@ -133,6 +142,26 @@ fn of_refusal(refused: &Refused) -> (StatusCode, &'static str, Option<&'static s
             offer::Refused::TooLate { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
             offer::Refused::SoldOut => (StatusCode::CONFLICT, "sold-out", Some("product")),
         },
+    }
+}
+
+impl From<whep::Error> for Problem {
+    fn from(error: whep::Error) -> Problem {
+        match &error {
+            whep::Error::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "offer-too-large", error),
+            whep::Error::NotSdp(_) => Problem::unreadable(error),
+            whep::Error::NoVideo | whep::Error::NoH264 { .. } => Problem::invalid("offer-without-video", error),
+            whep::Error::Unanswerable(_) => Problem::invalid("offer-unanswerable", error),
+            whep::Error::Full { .. } => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "viewers-full", error).with_header(header::RETRY_AFTER, "10")
+            }
+            whep::Error::Busy => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "joins-full", error).with_header(header::RETRY_AFTER, "1")
+            }
+            whep::Error::Closed => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error).with_header(header::RETRY_AFTER, "2")
+            }
+        }
     }
 }
 

@@ -109,12 +109,11 @@ pub(super) struct Key {
 /// How a show is: what comes in, what goes out.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ShowHealth {
-    on_air: bool,
-    viewers: usize,
     rev: u64,
     /// How the pull of its source goes; absent without a source, and while a publisher has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pull: Option<String>,
+    #[serde(flatten)]
     media: Health,
 }
 
@@ -253,8 +252,6 @@ pub(super) async fn health(
 ) -> Result<Json<ShowHealth>, Problem> {
     let show = context.show(&show)?;
     Ok(Json(ShowHealth {
-        on_air: show.on_air(),
-        viewers: show.feed().viewers(),
         rev: show.state().rev,
         pull: show.pull().map(|pull| pull.to_string()),
         media: show.health(),
