@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
@@ -30,21 +30,20 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use auth::{Operator, Role, Token};
+pub use auth::{Operator, Role};
 pub use problem::Problem;
 
+use crate::config::Secret;
+use crate::overlay::Photo;
 use crate::show::{Handle, ShowId, Shows};
 
 /// What the routes work on.
-pub struct Context {
-    pub shows: Arc<Shows>,
+pub struct Api {
+    shows: Arc<Shows>,
     /// What an operator must bring.
-    pub admin_token: Token,
-    pub limits: Limits,
-}
-
-/// How much is taken on at a time.
-pub struct Limits {
+    admin_token: Secret,
+    /// Bytes of one uploaded picture.
+    most_image_bytes: usize,
     /// Uploads held in memory at a time; further ones wait.
     uploads: Semaphore,
     /// Pictures decoded at a time (200 MB each at the worst); further ones wait.
@@ -53,21 +52,15 @@ pub struct Limits {
     joins: Arc<Semaphore>,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { uploads: Semaphore::new(4), decodings: Semaphore::new(1), joins: Arc::new(Semaphore::new(32)) }
-    }
-}
-
 /// Every route but the pages'.
-pub fn router(context: Context) -> Router {
+pub fn router(api: Api) -> Router {
     let (routes, document) = documented().split_for_parts();
     let document = Arc::new(document);
     let describe = get(move || std::future::ready(Json(document.clone())));
     routes
         .route("/api/openapi.json", describe)
         .fallback(nothing_here)
-        .with_state(Arc::new(context))
+        .with_state(Arc::new(api))
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
@@ -81,7 +74,19 @@ const AT_A_TIME: usize = 256;
 /// How long any request may take, its upload included.
 const LONGEST: Duration = Duration::from_secs(30);
 
-impl Context {
+impl Api {
+    /// `most_image_bytes` bounds one uploaded picture; what [`Photo`] takes bounds it too.
+    pub fn new(shows: Arc<Shows>, admin_token: Secret, most_image_bytes: usize) -> Api {
+        Api {
+            shows,
+            admin_token,
+            most_image_bytes: most_image_bytes.min(Photo::MOST_BYTES),
+            uploads: Semaphore::new(4),
+            decodings: Semaphore::new(1),
+            joins: Arc::new(Semaphore::new(32)),
+        }
+    }
+
     /// The running show that an address names.
     fn show(&self, id: &str) -> Result<Handle, Problem> {
         Ok(self.shows.get(&show_id(id)?)?)
@@ -110,12 +115,12 @@ fn show_id(id: &str) -> Result<ShowId, Problem> {
 )]
 struct Document;
 
-fn documented() -> OpenApiRouter<Arc<Context>> {
+fn documented() -> OpenApiRouter<Arc<Api>> {
     let mut document = Document::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
 
-    let api = OpenApiRouter::new()
+    let operators = OpenApiRouter::new()
         .routes(routes!(shows::list))
         .routes(routes!(shows::put, shows::get, shows::patch, shows::delete))
         .routes(routes!(shows::key))
@@ -133,7 +138,7 @@ fn documented() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(whep::leave, whep::resource_options))
         .layer(middleware::map_response(whep::open_to_all));
     OpenApiRouter::with_openapi(document)
-        .nest("/api/v1", api)
+        .nest("/api/v1", operators)
         .merge(public)
         .routes(routes!(healthz))
         .routes(routes!(metrics::metrics))

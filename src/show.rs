@@ -12,6 +12,7 @@
 //! that overlay knows no prices; `registry` opens, makes and ends shows, and lets publishers in by their key.
 
 mod actor;
+mod audio_line;
 pub mod announce;
 mod handle;
 mod layers;
@@ -22,6 +23,7 @@ pub mod registry;
 pub mod settings;
 pub mod stages;
 pub mod state;
+mod timeline;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::products::{MoneyBody, image_path};
-use super::{Context, Problem};
+use super::{Api, Problem};
 use crate::commerce::catalog::{ProductId, WebUrl};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
@@ -94,10 +94,10 @@ pub(super) struct Product {
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn live(
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let show = context.show(&show)?;
+    let show = api.show(&show)?;
     let (state, now) = (show.state(), show.wall());
     let stage = &state.stage;
     let countdown = stage.countdown.as_ref();

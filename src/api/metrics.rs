@@ -11,15 +11,15 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::{Context, Problem};
+use super::{Api, Problem};
 use crate::deliver::Snapshot;
 use crate::show::pipeline::Health;
 
 /// Counters and gauges of the server and its shows.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
-pub(super) async fn metrics(State(context): State<Arc<Context>>) -> Result<impl IntoResponse, Problem> {
-    let shows = context.shows.list();
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Problem> {
+    let shows = api.shows.list();
     let readings = shows.iter().map(|show| Reading {
         show: show.id().to_string(),
         rev: show.state().rev,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::Body;
-use super::{Context, Problem};
+use super::{Api, Problem};
 use crate::commerce::catalog::{self, ImageHash, Item, ProductId, WebUrl};
 use crate::commerce::line::Title;
 use crate::commerce::money::Money;
@@ -100,10 +100,10 @@ fn unknown(id: &ProductId) -> Problem {
     ))]
 pub(super) async fn list(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<Json<List>, Problem> {
-    let show = context.show(&show)?;
+    let show = api.show(&show)?;
     let state = show.state();
     Ok(Json(List { products: state.catalog.iter().map(|(id, item)| Product::of(&show, id, item)).collect() }))
 }
@@ -121,11 +121,11 @@ pub(super) async fn list(
     ))]
 pub(super) async fn put(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
     Body(body): Body<ProductPut>,
 ) -> Result<(StatusCode, Json<Product>), Problem> {
-    let (show, id) = (context.show(&show)?, product_id(&product)?);
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
     let ProductPut { title, price, stock, url } = body;
     let known = show.state().catalog.get(&id).is_some();
     let product = catalog::Product { title, price, stock, url };
@@ -144,10 +144,10 @@ pub(super) async fn put(
     ))]
 pub(super) async fn get(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
 ) -> Result<Json<Product>, Problem> {
-    let (show, id) = (context.show(&show)?, product_id(&product)?);
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
     let state = show.state();
     let item = state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
     Ok(Json(Product::of(&show, &id, item)))
@@ -162,18 +162,18 @@ pub(super) async fn get(
     ))]
 pub(super) async fn delete(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let id = product_id(&product)?;
-    context.show(&show)?.run(Command::RemoveProduct { id }).await?;
+    api.show(&show)?.run(Command::RemoveProduct { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives a product its picture: the bytes of a JPEG, PNG or WebP.
 #[utoipa::path(put, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
     params(("show" = String, Path), ("product" = String, Path)),
-    request_body(content = [u8], content_type = "application/octet-stream", description = "At most 10 MB and 50 megapixels"),
+    request_body(content = [u8], content_type = "application/octet-stream", description = "JPEG, PNG or WebP, at most 50 megapixels and the configured bytes (8 MiB)"),
     responses(
         (status = 200, body = Product),
         (status = 413, body = super::problem::Body, content_type = "application/problem+json"),
@@ -182,27 +182,28 @@ pub(super) async fn delete(
     ))]
 pub(super) async fn put_image(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Json<Product>, Problem> {
-    let (show, id) = (context.show(&show)?, product_id(&product)?);
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
     if show.state().catalog.get(&id).is_none() {
         return Err(unknown(&id));
     }
+    let most = api.most_image_bytes;
     let too_large = || {
-        let detail = format!("the picture has more than {} bytes: make it smaller", Photo::MOST_BYTES);
+        let detail = format!("the picture has more than {most} bytes: make it smaller");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", detail)
     };
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if said.is_some_and(|bytes| bytes > Photo::MOST_BYTES) {
+    if said.is_some_and(|bytes| bytes > most) {
         return Err(too_large());
     }
     let stopping = |_| Problem::from(show::Error::Stopping);
-    let _upload = context.limits.uploads.acquire().await.map_err(stopping)?;
-    let bytes = to_bytes(body, Photo::MOST_BYTES).await.map_err(|_| too_large())?;
-    let decoding = context.limits.decodings.acquire().await.map_err(stopping)?;
+    let _upload = api.uploads.acquire().await.map_err(stopping)?;
+    let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
+    let decoding = api.decodings.acquire().await.map_err(stopping)?;
     let (photo, image) = {
         let bytes = bytes.clone();
         let decode = move || (Photo::decode(&bytes), ImageHash::of(&bytes));
@@ -210,7 +211,7 @@ pub(super) async fn put_image(
     };
     drop(decoding);
     let photo = Arc::new(photo?);
-    context.shows.store().put_blob(*image.as_bytes(), bytes).await.map_err(show::Error::from)?;
+    api.shows.store().put_blob(*image.as_bytes(), bytes).await.map_err(show::Error::from)?;
     let done = show.set_image(id.clone(), image, photo).await?;
     let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
     Ok(Json(Product::of(&show, &id, item)))
@@ -225,11 +226,11 @@ pub(super) async fn put_image(
     ))]
 pub(super) async fn delete_image(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let id = product_id(&product)?;
-    context.show(&show)?.run(Command::RemoveImage { id }).await?;
+    api.show(&show)?.run(Command::RemoveImage { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -242,11 +243,11 @@ pub(super) async fn delete_image(
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn get_image(
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (show, id) = (context.show(&show)?, product_id(&product)?);
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
     let state = show.state();
     let none = || Problem::new(StatusCode::NOT_FOUND, "no-image", format!("{id} has no picture"));
     let image = state.catalog.get(&id).ok_or_else(|| unknown(&id))?.image.ok_or_else(none)?;
@@ -254,7 +255,7 @@ pub(super) async fn get_image(
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
-    let bytes = context.shows.store().blob(image.as_bytes()).await.map_err(show::Error::from)?.ok_or_else(none)?;
+    let bytes = api.shows.store().blob(image.as_bytes()).await.map_err(show::Error::from)?.ok_or_else(none)?;
     let mut response = (StatusCode::OK, bytes.clone()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&bytes)));

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::auth::Operator;
 use super::body::{Body, nullable};
 use super::stage::{OnStage, on_stage};
-use super::{Context, Problem, show_id};
+use super::{Api, Problem, show_id};
 use crate::commerce::line::Title;
 use crate::show::pipeline::Health;
 use crate::show::registry::{APP, Wanted};
@@ -141,8 +141,8 @@ impl Show {
     (status = 200, body = List),
     (status = 401, body = super::problem::Body, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(_: Operator, State(context): State<Arc<Context>>) -> Json<List> {
-    Json(List { shows: context.shows.list().iter().map(Show::of).collect() })
+pub(super) async fn list(_: Operator, State(api): State<Arc<Api>>) -> Json<List> {
+    Json(List { shows: api.shows.list().iter().map(Show::of).collect() })
 }
 
 /// Makes a show, or sets it up anew. Its products and its stage stay.
@@ -156,13 +156,13 @@ pub(super) async fn list(_: Operator, State(context): State<Arc<Context>>) -> Js
     ))]
 pub(super) async fn put(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
     Body(body): Body<ShowPut>,
 ) -> Result<(StatusCode, Json<Show>), Problem> {
     let ShowPut { title, stream_key, source, canvas } = body;
     let wanted = Wanted { title: Some(title), stream_key, source: Some(source), canvas };
-    let put = context.shows.put(show_id(&show)?, wanted).await?;
+    let put = api.shows.put(show_id(&show)?, wanted).await?;
     let mut answer = Show::of(&put.show);
     if !put.created {
         return Ok((StatusCode::OK, Json(answer)));
@@ -180,10 +180,10 @@ pub(super) async fn put(
     ))]
 pub(super) async fn get(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<Json<Show>, Problem> {
-    Ok(Json(Show::of(&context.show(&show)?)))
+    Ok(Json(Show::of(&api.show(&show)?)))
 }
 
 /// Changes some of a show's settings.
@@ -196,13 +196,13 @@ pub(super) async fn get(
     ))]
 pub(super) async fn patch(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
     Body(body): Body<ShowPatch>,
 ) -> Result<Json<Show>, Problem> {
     // A show that is not there is not made by a patch.
     let ShowPatch { title, stream_key, source } = body;
-    let changed = context.shows.change(&show_id(&show)?, Changes { title, stream_key, source }).await?;
+    let changed = api.shows.change(&show_id(&show)?, Changes { title, stream_key, source }).await?;
     Ok(Json(Show::of(&changed)))
 }
 
@@ -215,10 +215,10 @@ pub(super) async fn patch(
     ))]
 pub(super) async fn delete(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    context.shows.delete(&show_id(&show)?).await?;
+    api.shows.delete(&show_id(&show)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -231,10 +231,10 @@ pub(super) async fn delete(
     ))]
 pub(super) async fn key(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<Json<Key>, Problem> {
-    let state = context.show(&show)?.state();
+    let state = api.show(&show)?.state();
     Ok(Json(Key { app: APP, stream_key: state.stream_key.reveal().to_owned() }))
 }
 
@@ -247,10 +247,10 @@ pub(super) async fn key(
     ))]
 pub(super) async fn health(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<Json<ShowHealth>, Problem> {
-    let show = context.show(&show)?;
+    let show = api.show(&show)?;
     Ok(Json(ShowHealth {
         rev: show.state().rev,
         pull: show.pull().map(|pull| pull.to_string()),

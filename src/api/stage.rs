@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::auth::Operator;
 use super::body::Body;
 use super::products::MoneyBody;
-use super::{Context, Problem};
+use super::{Api, Problem};
 use crate::commerce::catalog::ProductId;
 use crate::commerce::line::Label;
 use crate::commerce::money::Money;
@@ -133,11 +133,11 @@ pub(super) fn on_stage(state: &show::State, now: Timestamp) -> OnStage {
     ))]
 pub(super) async fn put_card(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
     Body(CardPut { product }): Body<CardPut>,
 ) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&context.show(&show)?, Command::ShowCard { product }).await
+    change(&api.show(&show)?, Command::ShowCard { product }).await
 }
 
 /// Takes the card off the picture.
@@ -150,10 +150,10 @@ pub(super) async fn put_card(
     ))]
 pub(super) async fn delete_card(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&context.show(&show)?, Command::HideCard).await
+    change(&api.show(&show)?, Command::HideCard).await
 }
 
 /// Starts a price that holds until zero, in the place of the one before. At zero digits, card and price turn in one frame.
@@ -167,11 +167,11 @@ pub(super) async fn delete_card(
     ))]
 pub(super) async fn put_countdown(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
     Body(body): Body<CountdownPut>,
 ) -> Result<(StatusCode, Json<Changed>), Problem> {
-    let show = context.show(&show)?;
+    let show = api.show(&show)?;
     let CountdownPut { product, price, seconds, ends_at, then, label } = body;
     let end = match (seconds, ends_at) {
         (Some(seconds), None) => End::In(milliseconds(seconds)?),
@@ -196,10 +196,10 @@ pub(super) async fn put_countdown(
     ))]
 pub(super) async fn delete_countdown(
     _: Operator,
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&context.show(&show)?, Command::StopCountdown).await
+    change(&api.show(&show)?, Command::StopCountdown).await
 }
 
 async fn change(show: &Handle, command: Command) -> Result<(StatusCode, Json<Changed>), Problem> {

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{Context, Problem};
+use super::{Api, Problem};
 use crate::deliver::whep::MAX_OFFER;
 use crate::show;
 
@@ -25,13 +25,13 @@ use crate::show;
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn join(
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path(show): Path<String>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let show = context.show(&show)?;
+    let show = api.show(&show)?;
     if !is_sdp(&headers) {
         let detail = "the body is not said to be SDP: send the offer with Content-Type: application/sdp";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-sdp", detail).with_header(ACCEPT_POST, SDP));
@@ -43,12 +43,12 @@ pub(super) async fn join(
     let offer = axum::body::to_bytes(body, MAX_OFFER).await.map_err(too_large)?;
     let offer = String::from_utf8(offer.into()).map_err(|_| Problem::unreadable("the offer is not UTF-8"))?;
     // Taken after the offer is here, so that slow senders hold no place; refused at once, so that no queue builds up.
-    let place = context.limits.joins.clone().try_acquire_owned().map_err(|_| {
+    let place = api.joins.clone().try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "joins-full", "many viewers are joining: try again in a second")
             .with_header(header::RETRY_AFTER, "1")
     })?;
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(peer))| peer.ip().to_canonical());
-    let (deliver, feed) = (context.shows.deliver().clone(), show.feed().clone());
+    let (deliver, feed) = (api.shows.deliver().clone(), show.feed().clone());
     // Milliseconds of cryptography: not on the threads that wait for sockets.
     let joined = tokio::task::spawn_blocking(move || {
         let _place = place;
@@ -80,11 +80,11 @@ pub(super) async fn options() -> Response {
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn leave(
-    State(context): State<Arc<Context>>,
+    State(api): State<Arc<Api>>,
     Path((show, resource)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    context.show(&show)?;
-    if context.shows.deliver().leave(&resource) {
+    api.show(&show)?;
+    if api.shows.deliver().leave(&resource) {
         Ok(StatusCode::OK)
     } else {
         Err(Problem::new(StatusCode::NOT_FOUND, "no-session", "there is no such session: it ended, or never was"))

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::codec;
 use crate::deliver::Feed;
-use crate::ingest::source::{Publication, Publisher};
+use crate::ingest::{Publication, Publisher};
 use crate::media::slots::Slots;
 use crate::media::{Colour, MediaClock, MediaTime, Rendition, Resolution, queue};
 use crate::overlay::Scene;

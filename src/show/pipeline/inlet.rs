@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::health::Meter;
 use super::{Inputs, Shared, audio, decode};
-use crate::ingest::source::{Ended, Protocol, Publication, Publisher, SourceInfo};
+use crate::ingest::{Ended, Protocol, Publication, Publisher, SourceInfo};
 use crate::media::access_unit::AccessUnit;
 use crate::media::slots::Slots;
 use crate::media::{Coded, MediaTime};
