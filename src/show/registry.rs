@@ -316,3 +316,6 @@ fn random_rtp_base() -> u32 {
     aws_lc_rs::rand::fill(&mut bits).expect("the operating system gives random bytes");
     u32::from_be_bytes(bits)
 }
+
+#[cfg(test)]
+mod tests;
