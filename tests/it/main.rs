@@ -1,1 +1,5 @@
-fn main() {}
+//! The trials: the real server, driven by real publishers and watched by real viewers. A file a promise.
+
+mod support;
+
+mod proof;

@@ -1,0 +1,260 @@
+//! A buyer's browser: real Chromium, driven over WebDriver, with its decoded pixels read back.
+
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::child::Child;
+use super::eye::{Area, Frame};
+use super::patience::eventually;
+use super::strip;
+
+pub struct Browser {
+    client: Client,
+    _driver: Child,
+    _profile: TempDir,
+}
+
+/// One frame as the page presented it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Presented {
+    /// The frame's own RTP timestamp; absent for what did not come over WebRTC.
+    pub rtp: Option<u32>,
+    /// `presentedFrames` of the video frame callback: counts what callbacks missed, too.
+    pub presented: u64,
+    /// Milliseconds since the page was opened.
+    pub at: f64,
+    pub width: usize,
+    pub height: usize,
+    /// Mean levels of the strip's squares.
+    cells: Vec<u8>,
+}
+
+impl Presented {
+    /// The number on the publisher's strip.
+    pub fn number(&self) -> Option<u16> {
+        strip::number(self.cells.as_slice().try_into().ok()?)
+    }
+}
+
+impl Browser {
+    pub async fn open() -> Browser {
+        let mut driver = Command::new("chromedriver");
+        driver.args(["--port=0", "--log-level=WARNING"]);
+        let mut driver = Child::spawn("chromedriver", driver);
+        let port = |line: &str| -> Option<u16> {
+            line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+        };
+        let port = driver.says("its port", STARTING, port).await;
+        let profile = tempfile::tempdir().expect("a temporary folder can be made");
+        let arguments: Vec<String> = CHROMIUM
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .chain([format!("--user-data-dir={}", profile.path().display())])
+            .collect();
+        let capabilities = json!({ "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().cloned().expect("it is an object"))
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap_or_else(|error| panic!("Chromium does not start: {error}\n{:?}", driver.said()));
+        Browser { client, _driver: driver, _profile: profile }
+    }
+
+    pub async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// The value of a JavaScript function body in the page.
+    pub async fn evaluate(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// As `evaluate`, for a body that answers by calling its last argument.
+    async fn evaluate_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute_async(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Starts to watch the page's video element, when there is one with a picture.
+    pub async fn watch(&self) {
+        eventually("the page has a video that plays", Duration::from_secs(20), async || {
+            self.evaluate(PLAYS, Vec::new()).await.as_bool().filter(|&plays| plays)
+        })
+        .await;
+        self.evaluate(WATCH, vec![json!(strip::CELLS)]).await;
+    }
+
+    /// The frames presented since `watch` (or the last call), oldest first.
+    pub async fn presented(&self) -> Vec<Presented> {
+        let frames = self.evaluate("return window.trial.frames.splice(0)", Vec::new()).await;
+        serde_json::from_value(frames).expect("the page tells frames as agreed")
+    }
+
+    /// The next `count` frames' luma in `area` (even numbers; the whole picture when none), one every `apart` frames.
+    pub async fn frames(&self, area: Option<Area>, count: usize, apart: usize) -> Vec<Frame> {
+        let area = area.map(|area| json!({ "x": area.x, "y": area.y, "width": area.width, "height": area.height }));
+        let taken = self.evaluate_later(TAKE, vec![json!(area), json!(count), json!(apart)]).await;
+        let taken: Vec<Taken> =
+            serde_json::from_value(taken.clone()).unwrap_or_else(|error| panic!("{error}: the page told {taken}"));
+        taken.into_iter().map(Taken::frame).collect()
+    }
+
+    /// The next frame, whole.
+    pub async fn frame(&self) -> Frame {
+        self.frames(None, 1, 1).await.remove(0)
+    }
+
+    /// The next whole frame that `wanted` likes.
+    pub async fn frame_where(&self, what: &str, limit: Duration, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        eventually(what, limit, async || Some(self.frame().await).filter(|frame| wanted(frame))).await
+    }
+
+    /// The text a person reads in the page.
+    pub async fn text(&self) -> String {
+        let text = self.evaluate("return document.body.innerText", Vec::new()).await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    pub async fn click(&self, x: i64, y: i64) {
+        use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
+        let press = MouseActions::new("mouse".into())
+            .then(PointerAction::MoveTo { duration: None, x: x as f64, y: y as f64 })
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client.perform_actions(press).await.expect("a click can be made");
+    }
+
+    /// Errors that the page wrote to its console or threw.
+    pub async fn complaints(&self) -> Value {
+        self.evaluate("return window.trial?.complaints ?? []", Vec::new()).await
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Closes the browser in good order; dropped without it, it is killed.
+    pub async fn close(self) {
+        let _ = self.client.clone().close().await;
+    }
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    rtp: Option<u32>,
+    width: usize,
+    height: usize,
+    luma: String,
+}
+
+impl Taken {
+    fn frame(self) -> Frame {
+        let luma = STANDARD.decode(self.luma).expect("the page tells base64");
+        assert_eq!(luma.len(), self.width * self.height, "a luma plane has one byte a pixel");
+        let rtp = self.rtp.unwrap_or_default();
+        Frame { rtp, width: self.width, height: self.height, luma, arrived: std::time::Instant::now() }
+    }
+}
+
+const STARTING: Duration = Duration::from_secs(20);
+
+/// A plain browser without a screen that phones nobody and plays what a muted page may play.
+const CHROMIUM: [&str; 14] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--mute-audio",
+    "--window-size=1400,900",
+];
+
+const PLAYS: &str = "const video = document.querySelector('video'); return !!video && video.videoWidth > 0";
+
+/// Reads every presented frame. The pixels, the timestamp and the strip come from one `VideoFrame`, so that they belong
+/// together whatever is presented meanwhile; planes are copied as decoded, without a conversion to RGB.
+const WATCH: &str = r#"
+const [cells] = arguments;
+const video = document.querySelector('video');
+const trial = window.trial = { frames: [], takers: [], complaints: [] };
+addEventListener('error', event => trial.complaints.push(String(event.message)));
+addEventListener('unhandledrejection', event => trial.complaints.push(String(event.reason)));
+
+trial.luma = async (frame, rect) => {
+    const bytes = new Uint8Array(frame.allocationSize({ rect }));
+    const [plane] = await frame.copyTo(bytes, { rect });
+    const luma = new Uint8Array(rect.width * rect.height);
+    for (let row = 0; row < rect.height; row++) {
+        const start = plane.offset + row * plane.stride;
+        luma.set(bytes.subarray(start, start + rect.width), row * rect.width);
+    }
+    return luma;
+};
+
+const levels = async frame => {
+    const { width, height } = frame.visibleRect;
+    const side = Math.floor(width / 40) & ~1;
+    const rect = { x: ((width - cells * side) / 2) & ~1, y: Math.floor(height * 2 / 5) & ~1, width: cells * side, height: side };
+    const luma = await trial.luma(frame, rect);
+    return Array.from({ length: cells }, (_, cell) => {
+        let sum = 0, count = 0;
+        for (let y = side >> 2; y < side - (side >> 2); y++)
+            for (let x = side >> 2; x < side - (side >> 2); x++, count++)
+                sum += luma[y * rect.width + cell * side + x];
+        return Math.floor(sum / count);
+    });
+};
+
+const read = async (now, callback) => {
+    const frame = new VideoFrame(video);
+    try {
+        const own = frame.metadata?.().rtpTimestamp;
+        const same = Math.abs(frame.timestamp - callback.mediaTime * 1e6) < 1000;
+        const rtp = own ?? (same ? callback.rtpTimestamp : null) ?? null;
+        const { width, height } = frame.visibleRect;
+        trial.frames.push({ rtp, presented: callback.presentedFrames, at: now, width, height, cells: await levels(frame) });
+        for (const taker of [...trial.takers]) await taker(frame, rtp);
+    } catch (error) {
+        trial.complaints.push(String(error));
+    } finally {
+        frame.close();
+    }
+};
+const next = (now, callback) => { video.requestVideoFrameCallback(next); read(now, callback); };
+video.requestVideoFrameCallback(next);
+"#;
+
+/// Takes frames' luma as base64.
+const TAKE: &str = r#"
+const [area, count, apart, done] = arguments;
+const base64 = bytes => {
+    let text = '';
+    for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+    return btoa(text);
+};
+const taken = [];
+let seen = 0;
+const taker = async (frame, rtp) => {
+    if (taken.length === count || seen++ % apart !== 0) return;
+    const rect = area ?? { x: 0, y: 0, width: frame.visibleRect.width & ~1, height: frame.visibleRect.height & ~1 };
+    taken.push({ rtp, width: rect.width, height: rect.height, luma: await trial.luma(frame, rect) });
+    if (taken.length !== count) return;
+    trial.takers.splice(trial.takers.indexOf(taker), 1);
+    done(taken.map(one => ({ ...one, luma: base64(one.luma) })));
+};
+trial.takers.push(taker);
+"#;
