@@ -1,1 +1,16 @@
-//! (to come)
+//! What is sold and for how much: money, products, and prices that hold until a moment.
+//!
+//! Pure values and rules: no clock (the time is an argument), no HTTP, no pictures. Every type is checked where it is made, so
+//! whoever holds one need not check it again. Times here are wall time; `show` alone turns them into media time.
+
+pub mod catalog;
+pub mod line;
+pub mod money;
+pub mod offer;
+pub mod slug;
+
+pub use catalog::{Catalog, Product, ProductId};
+pub use line::{Label, Title};
+pub use money::{Currency, Money};
+pub use offer::{Countdown, Price, Stage, Then};
+pub use slug::Slug;

@@ -18,6 +18,7 @@ pub mod codec;
 pub mod commerce;
 pub mod config;
 pub mod deliver;
+pub mod demo;
 pub mod ingest;
 pub mod media;
 pub mod overlay;

@@ -1,1 +1,172 @@
-fn main() {}
+//! The command line: configuration in, a running server, its links on standard output, and an orderly end.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use hawker::config::{AdminToken, Config};
+use hawker::demo::{self, Demo};
+use hawker::media::SystemClock;
+use hawker::server::{Door, Server};
+use hawker::telemetry;
+
+/// A live-shopping video server: product cards and price countdowns burned into your stream, in every browser at once.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve {
+        /// The configuration; samples/hawker.toml shows every key. Without it, defaults and HAWKER_… variables.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Run the server with a sample show: a sample seller, products, a card and a running price countdown.
+    Demo {
+        /// Let other machines in; without it only this one can connect.
+        #[arg(long)]
+        public: bool,
+        /// Loop this recording (H.264, AAC) in place of the sample seller.
+        #[arg(long, value_name = "FILE")]
+        clip: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    telemetry::init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve { config } => serve(Config::load(config.as_deref())?).await,
+            Command::Demo { public, clip } => demonstrate(Demo::prepare(Config::load(None)?, public, clip)?).await,
+        }
+    })
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let (server, _) = start(config).await?;
+    signals.wait().await;
+    drain(server, signals).await
+}
+
+async fn demonstrate(demo: Demo) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let (server, token) = start(demo.config()).await?;
+    println!("{}", demo::INVITATION);
+    let rtmp = reachable(server.addresses().rtmp, Ipv4Addr::LOCALHOST.into());
+    tokio::select! {
+        () = demo.run(server.router(), token.token, rtmp) => {}
+        () = signals.wait() => {}
+    }
+    drain(server, signals).await
+}
+
+async fn start(mut config: Config) -> Result<(Server, AdminToken)> {
+    let token = config.admin_token()?;
+    config.admin_token = Some(token.token.clone());
+    let (data_dir, public_ip) = (config.data_dir.clone(), config.public_ips.first().copied());
+    let server = Server::start(config, Arc::new(SystemClock)).await?;
+    print_links(&server, &token, &data_dir, public_ip).await?;
+    Ok((server, token))
+}
+
+/// Stops in order; a second signal does not wait for it.
+async fn drain(server: Server, mut signals: Signals) -> Result<()> {
+    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        () = signals.wait() => std::process::exit(130),
+    }
+}
+
+/// What a person needs to go on: where to look, where to point OBS, and which file holds the token.
+async fn print_links(server: &Server, token: &AdminToken, data_dir: &Path, public_ip: Option<IpAddr>) -> Result<()> {
+    let host = public_ip.unwrap_or_else(outward);
+    let addresses = server.addresses();
+    let http = reachable(addresses.http, host);
+    let doors = server.doors().await;
+    let to_terminal = io::stdout().is_terminal();
+    let mut lines = format!(
+        "HTTP     http://{http}\nRTMP     rtmp://{}/live\nWebRTC   udp {}\n",
+        reachable(addresses.rtmp, host),
+        reachable(addresses.webrtc, host)
+    );
+    for door in &doors {
+        lines += &format!("Viewer   http://{http}/s/{}\n", door.show);
+    }
+    if to_terminal {
+        for door in &doors {
+            lines += &format!("Stream key  {}  {}\n", door.show, door.stream_key.expose());
+        }
+    } else {
+        lines += &format!("Stream keys  {}\n", keep_keys(data_dir, &doors)?.display());
+    }
+    if let Some(path) = &token.path {
+        lines += &format!("Admin token  {}\n", path.display());
+    }
+    let mut stdout = io::stdout().lock();
+    // Nobody may be reading any more; that does not stop a server.
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+    Ok(())
+}
+
+/// Writes the keys of this start to a file that only its owner can read: a line a show, `ID  KEY`.
+fn keep_keys(data_dir: &Path, doors: &[Door]) -> Result<PathBuf> {
+    let path = data_dir.join("stream-keys");
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        doors.iter().try_for_each(|door| writeln!(file, "{}  {}", door.show, door.stream_key.expose()))
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// An address to type: the bound one, or `host` in place of "anywhere".
+fn reachable(bound: SocketAddr, host: IpAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() { SocketAddr::new(host, bound.port()) } else { bound }
+}
+
+/// The address by which this machine reaches others; nothing is sent to find it.
+fn outward() -> IpAddr {
+    let probe = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    probe().unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let watch = |kind| signal(kind).context("cannot watch for signals");
+        Ok(Signals { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

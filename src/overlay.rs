@@ -1,1 +1,74 @@
-//! (to come)
+//! What is drawn over the picture: layers painted from HTML templates, and the blend that puts them in.
+//!
+//! ```text
+//!  LayerSpec ──Painter::paint──► Scene ──frame(at)──► DrawList ──compose::cpu::draw──► picture
+//!    (raster worker, ahead of its moment)             (frame thread: no clock, no state, no allocation)
+//! ```
+//!
+//! A scene is a pure function of media time: painted once, it shows the same pixels for the same moment wherever and
+//! whenever it is asked. Everything that will change (a price at the end of a countdown) is a phase that is painted ahead.
+//! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
+//!
+//! - `template`, `html`: values → HTML → straight-alpha RGBA
+//! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
+//! - `digits`: what a countdown reads at a moment
+//! - `painter`, `scene`: layers with phases, and their cache
+//! - `compose`: the blend
+
+pub mod compose;
+pub mod digits;
+pub mod html;
+pub mod painter;
+pub mod photo;
+pub mod raster;
+pub mod scene;
+pub mod template;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use compose::DrawList;
+pub use painter::{PaintError, Painter, PainterConfig};
+pub use photo::{Photo, PhotoError};
+pub use raster::Rect;
+pub use scene::{Hit, Scene};
+pub use template::TemplateError;
+
+use crate::media::{Colour, MediaTime, Resolution};
+
+/// One thing on the picture.
+#[derive(Clone, Debug)]
+pub struct LayerSpec {
+    /// Unique in its scene.
+    pub id: String,
+    /// A template's name: `card`, `countdown`, `starting_soon`, or one of the configured folder.
+    pub template: String,
+    /// Higher lies in front; layers of the same height lie in the order they are given.
+    pub z: i32,
+    /// What it shows and when. Where two phases hold at once, the later in the list shows; where none does, nothing.
+    pub phases: Vec<PhaseSpec>,
+    /// What a click on it means, opaque here; without it the layer is no target.
+    pub hit: Option<String>,
+}
+
+/// What a layer shows during a window of media time.
+#[derive(Clone, Debug, Default)]
+pub struct PhaseSpec {
+    /// First moment; from the beginning of time when absent.
+    pub from: Option<MediaTime>,
+    /// First moment after it; for ever when absent.
+    pub until: Option<MediaTime>,
+    /// The template's values, an object.
+    pub values: serde_json::Value,
+    /// Pictures by the name that the template calls them.
+    pub images: BTreeMap<String, Arc<Photo>>,
+    /// Its digits count down to this moment. They are absent without it.
+    pub ends: Option<MediaTime>,
+}
+
+/// The picture that a scene is painted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Canvas {
+    pub resolution: Resolution,
+    pub colour: Colour,
+}

@@ -1,1 +1,96 @@
-//! (to come)
+//! Shows: each has one owner of its state, its running stages, and a place in the log.
+//!
+//! ```text
+//!  api ──Command──► Handle ──► actor ──events──► store
+//!                                │ layers
+//!                                ▼
+//!                              raster ──Scene──► actor ──announce──► deliver
+//!                                                  └────arm────────► pipeline
+//! ```
+//!
+//! `state` is the fold of the log and its rules; `actor` owns it while it runs; `layers` turns it into what overlay paints, so
+//! that overlay knows no prices; `registry` opens, makes and ends shows, and lets publishers in by their key.
+
+mod actor;
+mod audio_line;
+pub mod announce;
+mod handle;
+mod layers;
+pub mod pipeline;
+mod pull;
+mod raster;
+pub mod registry;
+pub mod settings;
+pub mod stages;
+pub mod state;
+mod timeline;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+pub use handle::Handle;
+pub use registry::Shows;
+pub use settings::{Canvas, ShowId, SourceUrl, StreamKey};
+pub use stages::Stages;
+pub use state::{Changes, Command, End, State};
+
+use crate::media::{MediaClock, MediaTime};
+use crate::store;
+
+/// A command that was carried out: its events are in the log.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub state: Arc<State>,
+    /// Where a change of the stage is on the picture. Absent for other changes, and when it was not even painted in time.
+    pub on_picture: Option<OnPicture>,
+}
+
+/// A revision on the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnPicture {
+    /// The one that was asked for, or a later one that took its place before it was shown.
+    pub rev: u64,
+    /// The first frame that shows it.
+    pub at: MediaTime,
+    /// Whether that frame was seen to leave the compositor; else it is the one that was planned.
+    pub seen: bool,
+}
+
+/// Why a show did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no show {seen}: make it first")]
+    Unknown { seen: ShowId },
+    #[error(transparent)]
+    Refused(#[from] state::Refused),
+    #[error("another show has this stream key: leave it out to have one made")]
+    KeyTaken,
+    #[error("the canvas of {show} is {canvas:?} for good: delete the show and make it again for another one")]
+    CanvasFixed { show: ShowId, canvas: Canvas },
+    #[error("there are {most} shows, which is the most that run here: delete one first")]
+    Full { most: usize },
+    #[error("revision {rev} is in the log, but could not be painted: {reason}")]
+    NotPainted { rev: u64, reason: String },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("entry {seq} of the log, for show {show}: {reason}: was it written by a newer hawker?")]
+    Log { seq: i64, show: String, reason: String },
+    #[error("the stages of {show} did not start: {reason}")]
+    Stages { show: ShowId, reason: String },
+    #[error("the show is ending")]
+    Stopping,
+}
+
+/// The wall time of a show's clock, to the millisecond: what is decided now is decided at this time. No step of the machine's
+/// wall clock moves it while the show is open.
+fn wall(clock: &MediaClock) -> Timestamp {
+    let now = Timestamp::try_from(clock.wall(clock.now())).unwrap_or(Timestamp::MAX);
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// The same moment for the clocks of `media`.
+fn system_time(at: Timestamp) -> SystemTime {
+    SystemTime::try_from(at).expect("every timestamp is a time that this system can tell")
+}

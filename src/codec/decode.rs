@@ -1,0 +1,395 @@
+//! Video access units → pictures of the canvas's size and colour.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ffmpeg::codec::threading;
+use ffmpeg::ffi;
+use ffmpeg::format::Pixel;
+use ffmpeg_next as ffmpeg;
+
+use super::{Error, init, set_extradata};
+use crate::media::access_unit::{AccessUnit, VideoCodec};
+use crate::media::frame::{Matrix, Plane, Range, Storage};
+use crate::media::{Colour, Picture, PictureMut, Pool, Resolution, VideoConfig};
+
+/// Pictures larger than this are refused before anything is allocated for them.
+const MAX_PIXELS: i64 = 4096 * 2304;
+
+/// What one publication's pictures are decoded with. B-frames come out in display order, two frames late at most.
+pub struct Decoder {
+    decoder: ffmpeg::decoder::Video,
+    frame: ffmpeg::frame::Video,
+    fit: Fit,
+    seen: Option<Source>,
+}
+
+/// A decoded picture, on the publisher's timeline.
+pub struct Decoded {
+    pub pts: Duration,
+    pub picture: Arc<Picture>,
+}
+
+/// What a publisher really sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub resolution: Resolution,
+    pub colour: Colour,
+    pub interlaced: bool,
+}
+
+impl Decoder {
+    /// A decoder whose pictures all have the canvas's size and colour.
+    pub fn open(config: &VideoConfig, canvas: Resolution, colour: Colour) -> Result<Decoder, Error> {
+        init();
+        let id = match config.codec {
+            VideoCodec::H264 => ffmpeg::codec::Id::H264,
+        };
+        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("H.264 decoder"))?;
+        let mut context = ffmpeg::codec::Context::new_with_codec(codec);
+        set_extradata(&mut context, &config.extradata)?;
+        // One thread: frame threads would add a frame of delay each, and encoders seldom send several slices.
+        context.set_threading(threading::Config { kind: threading::Type::Slice, count: 1, ..Default::default() });
+        // SAFETY: plain fields of a context that is not open yet.
+        unsafe {
+            let raw = context.as_mut_ptr();
+            (*raw).max_pixels = MAX_PIXELS;
+            (*raw).pkt_timebase = ffi::AVRational { num: 1, den: 1_000_000 };
+        }
+        let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
+        let decoder = decoder.map_err(Error::ffmpeg("opening the H.264 decoder"))?;
+        Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: Fit::new(canvas, colour), seen: None })
+    }
+
+    /// What the newest picture was, before it was fitted to the canvas.
+    pub fn source(&self) -> Option<Source> {
+        self.seen
+    }
+
+    /// Decodes one unit; pictures that became ready are handed to `out`. An error loses this unit only.
+    pub fn decode(&mut self, unit: &AccessUnit, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
+        let mut packet = ffmpeg::Packet::copy(&unit.data);
+        packet.set_pts(Some(micros(unit.pts)));
+        packet.set_dts(Some(micros(unit.dts)));
+        let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding H.264"));
+        // What is ready comes out even when this unit was damaged.
+        loop {
+            match self.decoder.receive_frame(&mut self.frame) {
+                Ok(()) => {
+                    let pts = self.frame.timestamp().and_then(|micros| u64::try_from(micros).ok());
+                    let pts = pts.map_or(unit.pts, Duration::from_micros);
+                    let frame = std::mem::replace(&mut self.frame, ffmpeg::frame::Video::empty());
+                    self.seen = Some(source_of(&frame)?);
+                    out(Decoded { pts, picture: self.fit.fit(frame)? });
+                }
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => return sent,
+                Err(error) => return sent.and(Err(Error::ffmpeg("decoding H.264")(error))),
+            }
+        }
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn source_of(frame: &ffmpeg::frame::Video) -> Result<Source, Error> {
+    let (width, height) = (frame.width(), frame.height());
+    // Damaged parameter sets have made frames of 336x11728: the decoder's own limit counts pixels only.
+    if !(16..=4096).contains(&width)
+        || !(16..=4096).contains(&height)
+        || i64::from(width) * i64::from(height) > MAX_PIXELS
+    {
+        return Err(Error::Size { width, height });
+    }
+    let unsaid = Colour::unsaid(height);
+    let matrix = match frame.color_space() {
+        ffmpeg::color::Space::BT709 => Matrix::Bt709,
+        ffmpeg::color::Space::BT470BG | ffmpeg::color::Space::SMPTE170M => Matrix::Bt601,
+        _ => unsaid.matrix,
+    };
+    let range = match frame.color_range() {
+        ffmpeg::color::Range::JPEG => Range::Full,
+        _ => Range::Limited,
+    };
+    let full = matches!(frame.format(), Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P);
+    Ok(Source {
+        resolution: Resolution::new(width, height),
+        colour: Colour { matrix, range: if full { Range::Full } else { range } },
+        interlaced: frame.is_interlaced(),
+    })
+}
+
+/// Brings any decoded frame to the canvas: passed on untouched where it fits already, else scaled into black bars.
+struct Fit {
+    canvas: Resolution,
+    colour: Colour,
+    pool: Pool,
+    scaler: Option<Scaler>,
+}
+
+impl Fit {
+    fn new(canvas: Resolution, colour: Colour) -> Fit {
+        Fit { canvas, colour, pool: Pool::new(canvas), scaler: None }
+    }
+
+    fn fit(&mut self, frame: ffmpeg::frame::Video) -> Result<Arc<Picture>, Error> {
+        let source = source_of(&frame)?;
+        let planar = matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P);
+        if planar && source.resolution == self.canvas && source.colour == self.colour {
+            return Ok(Arc::new(Picture::new(self.canvas, self.colour, Box::new(Borrowed(frame)))));
+        }
+        let wanted = Shape { format: frame.format(), source };
+        let scaler = match &mut self.scaler {
+            Some(scaler) if scaler.shape == wanted => scaler,
+            slot => slot.insert(Scaler::new(wanted, self.canvas, self.colour)?),
+        };
+        let mut picture = self.pool.take(self.colour);
+        scaler.scale(&frame, &mut picture)?;
+        Ok(picture.freeze())
+    }
+}
+
+/// A decoder's own frame, which it still refers to and which nobody may write.
+struct Borrowed(ffmpeg::frame::Video);
+
+impl Storage for Borrowed {
+    fn plane(&self, index: usize) -> Plane<'_> {
+        Plane { data: self.0.data(index), stride: self.0.stride(index) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    format: Pixel,
+    source: Source,
+}
+
+/// One swscale context: a source shape into the largest rectangle of its proportions within the canvas.
+struct Scaler {
+    shape: Shape,
+    context: *mut ffi::SwsContext,
+    left: usize,
+    top: usize,
+    black: [u8; 3],
+}
+
+// SAFETY: the context is used by one owner at a time and swscale keeps no thread-local state.
+unsafe impl Send for Scaler {}
+
+impl Scaler {
+    fn new(shape: Shape, canvas: Resolution, colour: Colour) -> Result<Scaler, Error> {
+        let Resolution { width, height } = shape.source.resolution;
+        let (mut fit_width, mut fit_height) = (canvas.width, canvas.height);
+        if u64::from(width) * u64::from(canvas.height) > u64::from(height) * u64::from(canvas.width) {
+            fit_height = scaled(height, canvas.width, width).min(canvas.height);
+        } else {
+            fit_width = scaled(width, canvas.height, height).min(canvas.width);
+        }
+        let format = match shape.format {
+            // The J formats are deprecated names of full range, which is said apart below.
+            Pixel::YUVJ420P => Pixel::YUV420P,
+            Pixel::YUVJ422P => Pixel::YUV422P,
+            Pixel::YUVJ444P => Pixel::YUV444P,
+            other => other,
+        };
+        // SAFETY: plain values in, a context or null out; the coefficient tables are static.
+        let context = unsafe {
+            let context = ffi::sws_getContext(
+                width as i32,
+                height as i32,
+                format.into(),
+                fit_width as i32,
+                fit_height as i32,
+                Pixel::YUV420P.into(),
+                ffi::SWS_BILINEAR,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null(),
+            );
+            if context.is_null() {
+                return Err(Error::Refused { what: "scaling the picture to the canvas" });
+            }
+            let (from, to) = (shape.source.colour, colour);
+            ffi::sws_setColorspaceDetails(
+                context,
+                ffi::sws_getCoefficients(coefficients(from.matrix)),
+                i32::from(from.range == Range::Full),
+                ffi::sws_getCoefficients(coefficients(to.matrix)),
+                i32::from(to.range == Range::Full),
+                0,
+                1 << 16,
+                1 << 16,
+            );
+            context
+        };
+        Ok(Scaler {
+            shape,
+            context,
+            // Even offsets keep luma and chroma in step.
+            left: ((canvas.width - fit_width) / 4 * 2) as usize,
+            top: ((canvas.height - fit_height) / 4 * 2) as usize,
+            black: [if colour.range == Range::Full { 0 } else { 16 }, 128, 128],
+        })
+    }
+
+    fn scale(&mut self, frame: &ffmpeg::frame::Video, picture: &mut PictureMut) -> Result<(), Error> {
+        if self.left > 0 || self.top > 0 {
+            picture.fill(self.black);
+        }
+        let [luma, cb, cr] = picture.planes_mut();
+        let (left, top) = (self.left, self.top);
+        let strides = [luma.1 as i32, cb.1 as i32, cr.1 as i32, 0];
+        let planes = [
+            luma.0[top * luma.1 + left..].as_mut_ptr(),
+            cb.0[top / 2 * cb.1 + left / 2..].as_mut_ptr(),
+            cr.0[top / 2 * cr.1 + left / 2..].as_mut_ptr(),
+            std::ptr::null_mut(),
+        ];
+        // SAFETY: the context was made for this frame's format and size; the target rectangle lies within the picture's
+        // planes, whose strides are passed along.
+        let rows = unsafe {
+            let raw = frame.as_ptr();
+            ffi::sws_scale(
+                self.context,
+                (*raw).data.as_ptr().cast(),
+                (*raw).linesize.as_ptr(),
+                0,
+                (*raw).height,
+                planes.as_ptr(),
+                strides.as_ptr(),
+            )
+        };
+        if rows > 0 { Ok(()) } else { Err(Error::Refused { what: "scaling the picture to the canvas" }) }
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        // SAFETY: made by sws_getContext and freed once.
+        unsafe { ffi::sws_freeContext(self.context) }
+    }
+}
+
+/// `length` × `numerator` / `denominator`, even and at least 2.
+fn scaled(length: u32, numerator: u32, denominator: u32) -> u32 {
+    let scaled = (u64::from(length) * u64::from(numerator) / u64::from(denominator)) as u32;
+    (scaled.next_multiple_of(2)).max(2)
+}
+
+fn coefficients(matrix: Matrix) -> i32 {
+    match matrix {
+        Matrix::Bt709 => ffi::SWS_CS_ITU709,
+        Matrix::Bt601 => ffi::SWS_CS_ITU601,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ffmpeg::{Dictionary, Packet, Rational};
+    use std::time::Instant;
+
+    /// What OBS sends by default: High profile, three B-frames, one keyframe in 250; picture n is of luma 40 + n.
+    fn obs_like(size: Resolution, pictures: i64) -> (VideoConfig, Vec<AccessUnit>) {
+        init();
+        let codec = ffmpeg::encoder::find_by_name("libx264").unwrap();
+        let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video().unwrap();
+        video.set_width(size.width);
+        video.set_height(size.height);
+        video.set_format(Pixel::YUV420P);
+        video.set_time_base(Rational(1, 30));
+        video.set_gop(250);
+        video.set_max_b_frames(3);
+        let mut options = Dictionary::new();
+        options.set("preset", "veryfast");
+        options.set("profile", "high");
+        let mut encoder = video.open_as_with(codec, options).unwrap();
+        let mut units = Vec::new();
+        let mut take = |encoder: &mut ffmpeg::encoder::video::Encoder| {
+            let mut packet = Packet::empty();
+            while encoder.receive_packet(&mut packet).is_ok() {
+                let time = |frames: i64| Duration::from_millis((frames + 2) as u64 * 100 / 3);
+                units.push(AccessUnit {
+                    pts: time(packet.pts().unwrap()),
+                    dts: time(packet.dts().unwrap()),
+                    key: packet.is_key(),
+                    data: bytes::Bytes::copy_from_slice(packet.data().unwrap()),
+                    arrived: Instant::now(),
+                });
+            }
+        };
+        for n in 0..pictures {
+            let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, size.width, size.height);
+            for (plane, value) in [(0, 40 + n as u8), (1, 128), (2, 128)] {
+                frame.data_mut(plane).fill(value);
+            }
+            frame.set_pts(Some(n));
+            encoder.send_frame(&frame).unwrap();
+            take(&mut encoder);
+        }
+        encoder.send_eof().unwrap();
+        take(&mut encoder);
+        (VideoConfig { codec: VideoCodec::H264, extradata: bytes::Bytes::new() }, units)
+    }
+
+    #[test]
+    fn b_frames_come_out_in_display_order_two_frames_late() {
+        let size = Resolution::new(320, 180);
+        let (config, units) = obs_like(size, 60);
+        assert!(units.iter().any(|unit| unit.pts > unit.dts), "the stream is reordered");
+        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut shown = Vec::new();
+        for (sent, unit) in units.iter().enumerate() {
+            let ready = |decoded: Decoded| shown.push((decoded.pts, decoded.picture.plane(0).data[500]));
+            decoder.decode(unit, ready).unwrap();
+            assert!(shown.len() + 2 > sent, "at most two frames are held back");
+        }
+        assert!(shown.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (n, (_, luma)) in shown.iter().enumerate() {
+            assert!(luma.abs_diff(40 + n as u8) <= 2, "picture {n} is {luma}");
+        }
+    }
+
+    #[test]
+    fn another_shape_is_fitted_between_black_bars() {
+        let (config, units) = obs_like(Resolution::new(160, 160), 8);
+        let mut decoder = Decoder::open(&config, Resolution::new(320, 180), Colour::BT709).unwrap();
+        let mut pictures = Vec::new();
+        for unit in &units {
+            decoder.decode(unit, |decoded| pictures.push(decoded.picture)).unwrap();
+        }
+        let picture = &pictures[0];
+        assert_eq!((picture.resolution(), picture.colour()), (Resolution::new(320, 180), Colour::BT709));
+        let luma = picture.plane(0);
+        let at = |x: usize, y: usize| luma.data[y * luma.stride + x];
+        assert_eq!(at(10, 90), 16);
+        assert!(at(160, 90).abs_diff(40) <= 2 && at(160, 2).abs_diff(40) <= 2);
+        assert_eq!(at(310, 90), 16);
+        assert_eq!(decoder.source().unwrap().resolution, Resolution::new(160, 160));
+    }
+
+    #[test]
+    fn damaged_units_are_errors_and_the_next_keyframe_heals() {
+        let size = Resolution::new(320, 180);
+        let (config, units) = obs_like(size, 30);
+        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut seed = 7u32;
+        for unit in &units {
+            let mut data = unit.data.to_vec();
+            for byte in data.iter_mut().skip(20).step_by(11) {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte ^= (seed >> 24) as u8;
+            }
+            // Whatever comes of it: no panic, no picture of another size.
+            let _ = decoder.decode(&AccessUnit { data: data.into(), ..unit.clone() }, |decoded| {
+                assert_eq!(decoded.picture.resolution(), size);
+            });
+        }
+        let mut healed = 0;
+        for unit in &units {
+            let _ = decoder.decode(unit, |_| healed += 1);
+        }
+        assert!(healed > 20, "{healed} pictures after the damage");
+    }
+}

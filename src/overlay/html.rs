@@ -1,0 +1,189 @@
+//! HTML and CSS to pixels. takumi ends here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use takumi::prelude::{FontResource, Fonts, FromHtmlOptions, ImageSourceInput, Node, NodeKind, RenderOptions, StyleSheet, Viewport};
+use takumi::prelude::MeasuredNode;
+
+use super::digits::Face;
+use super::photo::Photo;
+use super::raster::{Painting, Rect};
+use crate::media::Resolution;
+
+/// Paints pages. It knows the fonts, and reads none from the system.
+pub struct Typesetter {
+    fonts: Fonts,
+}
+
+/// A page ready to paint: its nodes, its pictures in their places.
+pub struct Page {
+    node: Node,
+}
+
+/// Where a page put what the compositor has to find again.
+#[derive(Debug, Default)]
+pub struct Landmarks {
+    /// The element with `id="hit"`; empty when there is none.
+    pub hit: Rect,
+    /// The elements with `id="cell-0"`, `id="cell-1"`…
+    pub cells: Vec<Rect>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HtmlError {
+    #[error("font {}: {reason}", file.display())]
+    Font { file: PathBuf, reason: String },
+    #[error("the page nests deeper than {MOST_DEPTH} elements")]
+    TooDeep,
+    #[error("the page has {nodes} nodes; it may have {MOST_NODES}")]
+    TooManyNodes { nodes: usize },
+    #[error("the page has a box of {width:.0}x{height:.0} on a canvas of {canvas}")]
+    TooLarge { width: f32, height: f32, canvas: Resolution },
+    #[error("painting failed: {0}")]
+    Paint(String),
+}
+
+impl Typesetter {
+    /// The embedded fonts, then every font file of a folder; a glyph is taken from the first font that has it.
+    pub fn new(folder: Option<&Path>) -> Result<Typesetter, HtmlError> {
+        let mut fonts = Fonts::default();
+        for (name, bytes) in EMBEDDED {
+            let register = fonts.register(FontResource::new(bytes));
+            register.map_err(|error| HtmlError::Font { file: name.into(), reason: error.to_string() })?;
+        }
+        for file in folder.map(font_files).transpose()?.unwrap_or_default() {
+            let failed = |reason: String| HtmlError::Font { file: file.clone(), reason };
+            let bytes = fs::read(&file).map_err(|error| failed(error.to_string()))?;
+            fonts.register(FontResource::new(bytes)).map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(Typesetter { fonts })
+    }
+
+    /// Paints a page on an otherwise transparent canvas.
+    pub fn paint(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> Result<Painting, HtmlError> {
+        let bitmap = takumi::render(self.options(page, sheet, canvas)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        Ok(Painting { resolution: canvas, rgba: bitmap.into_raw() })
+    }
+
+    /// Finds a page's landmarks: paints it once more with nothing but them visible, each in a colour of its own. Unlike a
+    /// look at the layout tree this holds for whatever a template does (nesting, transforms, positions).
+    pub fn landmarks(&self, page: &Page, css: &str, canvas: Resolution) -> Result<Landmarks, HtmlError> {
+        let mut css = format!("{css}\n{ONLY_LANDMARKS}");
+        for cell in 0..Face::MOST_CELLS {
+            let blue = marker_of_cell(cell);
+            css.push_str(&format!("#cell-{cell}{{{LANDMARK};background-color:rgb(255,0,{blue})!important}}\n"));
+        }
+        css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
+        let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
+        let painting = self.paint(page, &Arc::new(sheet), canvas)?;
+        let cell = |cell: usize| {
+            painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8)
+        };
+        let hit = painting.bounds(|[r, g, _, a]| a > 0 && g > r);
+        Ok(Landmarks {
+            // Cells may cover its edges.
+            hit: if hit.is_empty() { hit } else { painting.bounds(|[_, _, _, a]| a > 0) },
+            cells: (0..Face::MOST_CELLS).map(cell).take_while(|cell| !cell.is_empty()).collect(),
+        })
+    }
+
+    /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
+    pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> Result<(), HtmlError> {
+        let root = takumi::measure(self.options(page, sheet, canvas)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let most = MOST_CANVASES * canvas.width.max(canvas.height) as f32;
+        match largest(&root) {
+            (width, height) if width > most || height > most => Err(HtmlError::TooLarge { width, height, canvas }),
+            _ => Ok(()),
+        }
+    }
+
+    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> RenderOptions<'_> {
+        let viewport = Viewport::new((canvas.width, canvas.height)).with_font_size(rem(canvas));
+        RenderOptions::builder()
+            .viewport(viewport)
+            .node(page.node.clone())
+            .fonts(&self.fonts)
+            .stylesheet(sheet.clone())
+            .build()
+    }
+}
+
+impl Page {
+    /// Parses HTML. `<img src="NAME">` shows the image of that name; any other source shows nothing.
+    pub fn parse(html: &str, images: &BTreeMap<String, Arc<Photo>>) -> Result<Page, HtmlError> {
+        // No Tailwind: classes mean what the template's own CSS says.
+        let options = FromHtmlOptions::builder().max_depth(MOST_DEPTH).tailwind_property("data-no-tailwind").build();
+        let mut node = takumi::from_html(html, options).map_err(|_| HtmlError::TooDeep)?;
+        let mut nodes = 0;
+        place_images(&mut node, images, &mut nodes);
+        if nodes > MOST_NODES { Err(HtmlError::TooManyNodes { nodes }) } else { Ok(Page { node }) }
+    }
+}
+
+fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &mut usize) {
+    *nodes += 1;
+    match &mut node.kind {
+        NodeKind::Container { children } => children.iter_mut().for_each(|child| place_images(child, images, nodes)),
+        NodeKind::Image(image) => {
+            let named = match &image.src {
+                ImageSourceInput::Url(name) => images.get(&**name),
+                _ => None,
+            };
+            match named {
+                Some(photo) => image.src = ImageSourceInput::Rgba(photo.pixels().clone()),
+                None => node.kind = NodeKind::Container { children: vec![] },
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What `1rem` is, in pixels: a hundredth of the canvas's shorter side, so that a template scales with it. A portrait canvas
+/// is watched on a phone held upright, where the same share of its width would be too small to read.
+fn rem(canvas: Resolution) -> f32 {
+    let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
+    if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
+}
+
+fn largest(node: &MeasuredNode) -> (f32, f32) {
+    node.children
+        .iter()
+        .map(largest)
+        .fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
+}
+
+fn font_files(folder: &Path) -> Result<Vec<PathBuf>, HtmlError> {
+    let unreadable = |error: std::io::Error| HtmlError::Font { file: folder.to_owned(), reason: error.to_string() };
+    let mut files = vec![];
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if ["ttf", "otf", "ttc"].iter().any(|known| extension == *known) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Far enough apart that rounding never takes one cell for another.
+fn marker_of_cell(cell: usize) -> u8 {
+    (cell as u8 + 1) * 32
+}
+
+const ONLY_LANDMARKS: &str = "*,*::before,*::after{visibility:hidden!important}\n";
+const LANDMARK: &str = "visibility:visible!important;background-image:none!important;color:transparent!important;border-color:transparent!important;\
+    border-radius:0!important;box-shadow:none!important;text-shadow:none!important;opacity:1!important";
+
+const EMBEDDED: [(&str, &[u8]); 2] = [
+    ("NotoSans-Regular.ttf", include_bytes!("fonts/NotoSans-Regular.ttf")),
+    ("NotoSans-Bold.ttf", include_bytes!("fonts/NotoSans-Bold.ttf")),
+];
+
+const MOST_DEPTH: usize = 32;
+const MOST_NODES: usize = 512;
+/// How many times the canvas's longer side a box may be long.
+const MOST_CANVASES: f32 = 4.0;

@@ -1,0 +1,325 @@
+//! The one owner of a show's state.
+//!
+//! A change runs: check → commit to the log → paint → choose its media time → announce → arm → answer when it is on the picture.
+//! Media goes on through all of it: a slow disk or a slow painting delays the answer, never a frame.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::announce::Announcement;
+use super::layers::{self, Welcome};
+use super::pipeline::Shown;
+use super::pull::Pull;
+use super::raster::{Painted, Request, Worker};
+use super::settings::ShowId;
+use super::stages::Stages;
+use super::state::{Command, Event, State};
+use super::{Done, Error, OnPicture};
+use crate::commerce::catalog::ImageHash;
+use crate::deliver::Feed;
+use crate::media::{Colour, MediaClock, MediaTime};
+use crate::overlay::{Canvas, Photo};
+use crate::store::Store;
+
+/// A command on its way to its show.
+pub(super) struct Message {
+    pub(super) command: Command,
+    /// The decoded picture that comes with [`Command::SetImage`], so that it is not decoded again to be painted.
+    pub(super) photo: Option<Arc<Photo>>,
+    pub(super) answer: oneshot::Sender<Result<Done, Error>>,
+}
+
+/// Commands that wait for a show, at most. When full, whoever brings one waits.
+pub(super) const WAITING: usize = 64;
+
+/// How long a change of the stage waits to be seen on the picture before it is answered without. Painting takes
+/// milliseconds and a slot comes every few dozen; this is for a machine in trouble.
+const UNSEEN: Duration = Duration::from_secs(3);
+
+/// Pause after a failed commit of what time alone brought, before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Decoded pictures kept for painting: those on the stage, and a few to come back to. A bound on memory (4 MB each at most).
+const KEPT_PHOTOS: usize = 16;
+
+pub(super) struct Actor {
+    pub(super) id: ShowId,
+    pub(super) state: Arc<State>,
+    /// Where others read the state.
+    pub(super) published: watch::Sender<Arc<State>>,
+    pub(super) commands: mpsc::Receiver<Message>,
+    pub(super) store: Store,
+    pub(super) stages: Arc<dyn Stages>,
+    pub(super) feed: Feed,
+    pub(super) clock: MediaClock,
+    pub(super) raster: Worker,
+    pub(super) painted: mpsc::Receiver<Painted>,
+    pub(super) pull: Pull,
+    pub(super) stop: CancellationToken,
+}
+
+/// What the owner keeps while it runs.
+struct Running {
+    shown: watch::Receiver<Shown>,
+    on_air: watch::Receiver<bool>,
+    photos: BTreeMap<ImageHash, Arc<Photo>>,
+    /// Nobody has published since this show was opened.
+    welcome: Option<Welcome>,
+    /// The newest scene handed to the stages, and its first moment.
+    armed: Option<(u64, MediaTime)>,
+    waiters: Vec<Waiter>,
+    /// After a failed commit, when to try again.
+    retry_at: Option<Instant>,
+}
+
+/// Somebody who wants to know when a revision is on the picture.
+struct Waiter {
+    rev: u64,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Done, Error>>,
+}
+
+impl Actor {
+    /// Runs until the show is deleted or stopped, then ends its stages.
+    pub(super) async fn run(mut self) {
+        let welcome = if self.state.opened { Welcome::BackSoon } else { Welcome::StartingSoon };
+        let mut running = Running {
+            shown: self.stages.shown(),
+            on_air: self.stages.on_air(),
+            photos: BTreeMap::new(),
+            welcome: Some(welcome),
+            armed: None,
+            waiters: Vec::new(),
+            retry_at: None,
+        };
+        self.pull.set(self.state.source.as_ref());
+        self.take_in_time(&mut running).await;
+        self.take_in_air(&mut running).await;
+        self.paint(&mut running).await;
+
+        let (mut shown_lasts, mut on_air_lasts) = (true, true);
+        loop {
+            let pause = self.pause(&running);
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                message = self.commands.recv() => match message {
+                    Some(message) => {
+                        if self.obey(&mut running, message).await {
+                            break;
+                        }
+                    }
+                    None => break,
+                },
+                Some(painted) = self.painted.recv() => self.arm(&mut running, painted),
+                // Stages that broke off say nothing more: not asked again.
+                changed = running.shown.changed(), if shown_lasts => shown_lasts = changed.is_ok(),
+                changed = running.on_air.changed(), if on_air_lasts => {
+                    on_air_lasts = changed.is_ok();
+                    self.take_in_air(&mut running).await;
+                }
+                () = tokio::time::sleep(pause) => self.take_in_time(&mut running).await,
+            }
+            self.settle(&mut running);
+        }
+        self.end(running).await;
+    }
+
+    /// Carries a command out. True when it was the last one.
+    async fn obey(&mut self, running: &mut Running, message: Message) -> bool {
+        let Message { command, photo, answer } = message;
+        let (is_stage, is_end) = (command.is_stage(), matches!(command, Command::Delete));
+        if let (Command::SetImage { image, .. }, Some(photo)) = (&command, photo) {
+            self.keep_photo(running, *image, photo);
+        }
+        let before = self.state.rev;
+        let outcome = match self.state.decide(command, self.wall()) {
+            Ok(events) => self.commit(events).await,
+            Err(refused) => Err(refused.into()),
+        };
+        match outcome {
+            // Whoever does not wait any more needs no answer, here and below.
+            Err(error) => drop(answer.send(Err(error))),
+            Ok(()) => {
+                if self.state.rev != before {
+                    self.paint(running).await;
+                }
+                if is_stage {
+                    let (rev, deadline) = (self.state.rev, Instant::now() + UNSEEN);
+                    running.waiters.push(Waiter { rev, deadline, answer });
+                } else {
+                    let _ = answer.send(Ok(Done { state: self.state.clone(), on_picture: None }));
+                }
+                return is_end;
+            }
+        }
+        false
+    }
+
+    /// Puts events into the log, and once they are there into the state.
+    async fn commit(&mut self, events: Vec<Event>) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let text = |event| serde_json::to_string(event).expect("an event has string keys and whole numbers only");
+        self.store.append(self.id.as_str(), events.iter().map(text).collect(), self.wall()).await?;
+        let mut state = State::clone(&self.state);
+        events.into_iter().for_each(|event| state.apply(event));
+        self.state = Arc::new(state);
+        self.published.send_replace(self.state.clone());
+        self.pull.set(self.state.source.as_ref());
+        Ok(())
+    }
+
+    /// Asks for a scene of the state as it is.
+    async fn paint(&mut self, running: &mut Running) {
+        for hash in layers::photos_of(&self.state).collect::<Vec<_>>() {
+            if !running.photos.contains_key(&hash)
+                && let Some(photo) = self.load_photo(hash).await
+            {
+                self.keep_photo(running, hash, photo);
+            }
+        }
+        let resolution = self.state.canvas.resolution();
+        let layers = layers::layers(&self.state, &self.clock, self.clock.now(), &running.photos, running.welcome);
+        let canvas = Canvas { resolution, colour: Colour::unsaid(resolution.height) };
+        self.raster.paint(Request { state: self.state.clone(), layers, canvas });
+    }
+
+    /// Chooses the moment of a painted scene, tells the viewers, and hands it to the stages.
+    fn arm(&mut self, running: &mut Running, painted: Painted) {
+        // Not of the state as it is now: that may be further already.
+        let Painted { state, scene } = painted;
+        let rev = state.rev;
+        let scene = match scene {
+            Ok(scene) => scene,
+            Err(reason) => {
+                tracing::error!(show = %self.id, rev, reason, "a scene was not painted: the picture stays as it was");
+                for waiter in running.waiters.extract_if(.., |waiter| waiter.rev <= rev) {
+                    let _ = waiter.answer.send(Err(Error::NotPainted { rev, reason: reason.clone() }));
+                }
+                return;
+            }
+        };
+        let from = self.stages.arming_time();
+        self.feed.announce(Announcement::new(&state, &scene, from, &self.clock).to_bytes());
+        self.stages.arm(from, scene);
+        running.armed = Some((rev, from));
+        tracing::info!(show = %self.id, rev, %from, "a scene is armed");
+    }
+
+    /// Answers those whose revision is on the picture, and those who have waited long enough.
+    fn settle(&self, running: &mut Running) {
+        if running.waiters.is_empty() {
+            return;
+        }
+        let (shown, now) = (*running.shown.borrow_and_update(), Instant::now());
+        let armed = running.armed;
+        for waiter in running.waiters.extract_if(.., |waiter| waiter.rev <= shown.rev || waiter.deadline <= now) {
+            let on_picture = if waiter.rev <= shown.rev {
+                Some(OnPicture { rev: shown.rev, at: shown.at, seen: true })
+            } else {
+                tracing::warn!(show = %self.id, rev = waiter.rev, "a change is not on the picture yet");
+                armed.filter(|(rev, _)| waiter.rev <= *rev).map(|(rev, at)| OnPicture { rev, at, seen: false })
+            };
+            let _ = waiter.answer.send(Ok(Done { state: self.state.clone(), on_picture }));
+        }
+    }
+
+    /// Commits the end of a countdown that is over. The picture has turned already, and needs nothing.
+    async fn take_in_time(&mut self, running: &mut Running) {
+        let now = self.wall();
+        if self.state.stage.due(now).is_none() || running.retry_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        // Cannot be refused: it asks for nothing.
+        let events = self.state.decide(Command::Tick, now).unwrap_or_default();
+        running.retry_at = match self.commit(events).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(show = %self.id, %error, "a countdown's end is not in the log yet");
+                Some(Instant::now() + RETRY)
+            }
+        };
+    }
+
+    /// Takes the welcome away when the first publisher is on air.
+    async fn take_in_air(&mut self, running: &mut Running) {
+        if !*running.on_air.borrow_and_update() || running.welcome.is_none() {
+            return;
+        }
+        running.welcome = None;
+        let events = self.state.decide(Command::Open, self.wall()).unwrap_or_default();
+        if let Err(error) = self.commit(events).await {
+            // It decides no more than what the picture says after the next restart.
+            tracing::warn!(show = %self.id, %error, "the first publisher is not in the log");
+        }
+        self.paint(running).await;
+    }
+
+    /// Until something is to be done that nobody sends: a waiter's deadline, a countdown's end.
+    fn pause(&self, running: &Running) -> Duration {
+        let now = Instant::now();
+        let deadlines = running.waiters.iter().map(|waiter| waiter.deadline.saturating_duration_since(now));
+        let end = self.state.stage.countdown.as_ref().filter(|_| !self.state.stage.expired).map(|countdown| {
+            let end = self.clock.instant(layers::media_time(&self.clock, countdown.ends));
+            let left = end.saturating_duration_since(self.clock.clock().now());
+            left.max(running.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
+        });
+        // Not below a millisecond: an end that rounds to just before now is looked at again, not spun upon.
+        deadlines.chain(end).min().unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(1))
+    }
+
+    async fn load_photo(&self, hash: ImageHash) -> Option<Arc<Photo>> {
+        let bytes = match self.store.blob(hash.as_bytes()).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                tracing::error!(show = %self.id, %hash, %error, "a picture could not be read: the card goes without");
+                return None;
+            }
+        };
+        match tokio::task::spawn_blocking(move || Photo::decode(&bytes)).await {
+            Ok(Ok(photo)) => Some(Arc::new(photo)),
+            Ok(Err(error)) => {
+                tracing::error!(show = %self.id, %hash, %error, "a picture does not decode any more: the card goes without");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn keep_photo(&self, running: &mut Running, hash: ImageHash, photo: Arc<Photo>) {
+        if running.photos.len() >= KEPT_PHOTOS {
+            let staged: Vec<_> = layers::photos_of(&self.state).collect();
+            running.photos.retain(|kept, _| staged.contains(kept));
+        }
+        running.photos.insert(hash, photo);
+    }
+
+    /// The wall time of the show's own clock, which no step of the machine's wall clock moves while it is open.
+    fn wall(&self) -> Timestamp {
+        super::wall(&self.clock)
+    }
+
+    async fn end(mut self, running: Running) {
+        drop(self.pull);
+        for waiter in running.waiters {
+            let _ = waiter.answer.send(Err(Error::Stopping));
+        }
+        // Commands that came too late are answered by dropping them.
+        drop(self.commands);
+        drop(self.painted);
+        let ended = tokio::task::spawn_blocking(move || {
+            self.stages.stop();
+            self.raster.stop();
+        });
+        if ended.await.is_err() {
+            tracing::error!(show = %self.id, "the show's stages did not end in order");
+        }
+    }
+}

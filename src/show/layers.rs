@@ -1,0 +1,122 @@
+//! A show's state as the layers of its picture: prices become texts, ends become media times.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::state::State;
+use super::system_time;
+use crate::commerce::catalog::{ImageHash, Item, ProductId};
+use crate::commerce::offer::{Countdown, Term};
+use crate::media::{MediaClock, MediaTime};
+use crate::overlay::{LayerSpec, Photo, PhaseSpec};
+
+/// What stands in the picture's place before anybody publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Welcome {
+    /// Nobody has published in this show yet.
+    StartingSoon,
+    /// The server came back, the publisher is still to.
+    BackSoon,
+}
+
+impl Welcome {
+    fn message(self) -> &'static str {
+        match self {
+            Welcome::StartingSoon => "Starting soon",
+            Welcome::BackSoon => "Back in a moment",
+        }
+    }
+}
+
+/// Everything that the picture shows from `since` on, as far as it is known: a countdown's end is a phase of its layers, so
+/// that digits, price and card turn in one frame and no timer is needed.
+pub(super) fn layers(
+    state: &State,
+    clock: &MediaClock,
+    since: MediaTime,
+    photos: &BTreeMap<ImageHash, Arc<Photo>>,
+    welcome: Option<Welcome>,
+) -> Vec<LayerSpec> {
+    let mut layers = Vec::new();
+    if let Some(welcome) = welcome {
+        let values = json!({ "title": state.title.as_str(), "message": welcome.message() });
+        let phases = vec![PhaseSpec { values, ..PhaseSpec::default() }];
+        layers.push(LayerSpec { id: "welcome".into(), template: "starting_soon".into(), z: -10, phases, hit: None });
+    }
+    if let Some((id, item)) = state.stage.card.as_ref().and_then(|id| Some((id, state.catalog.get(id)?))) {
+        layers.push(card(state, clock, photos, id, item));
+    }
+    if let Some(countdown) = &state.stage.countdown
+        && let Some(item) = state.catalog.get(&countdown.product)
+    {
+        layers.push(clock_layer(countdown, item, clock, since));
+    }
+    layers
+}
+
+/// Pictures that [`layers`] puts in.
+pub(super) fn photos_of(state: &State) -> impl Iterator<Item = ImageHash> {
+    state.stage.card.iter().filter_map(|id| state.catalog.get(id)?.image)
+}
+
+/// The media time of a moment on the wall.
+pub(super) fn media_time(clock: &MediaClock, at: Timestamp) -> MediaTime {
+    clock.at_wall(system_time(at))
+}
+
+fn card(
+    state: &State,
+    clock: &MediaClock,
+    photos: &BTreeMap<ImageHash, Arc<Photo>>,
+    id: &ProductId,
+    item: &Item,
+) -> LayerSpec {
+    let photo = item.image.and_then(|hash| photos.get(&hash));
+    let images: BTreeMap<_, _> = photo.map(|photo| ("photo".to_owned(), photo.clone())).into_iter().collect();
+    let phase = |term: Term| {
+        let price = term.price;
+        let label = state.stage.countdown.as_ref().and_then(|countdown| countdown.label.as_ref());
+        let values = json!({
+            "title": item.product.title.as_str(),
+            "price": price.now.to_string(),
+            "old_price": price.regular.map(|regular| regular.to_string()),
+            "discount": price.discount().map(|percent| format!("-{percent}%")),
+            "sold_out": price.sold_out,
+            // A label belongs to the lower price, and goes with it.
+            "label": label.filter(|_| price.regular.is_some()).map(|label| label.as_str()),
+        });
+        PhaseSpec {
+            from: term.from.map(|from| media_time(clock, from)),
+            until: term.until.map(|until| media_time(clock, until)),
+            values,
+            images: images.clone(),
+            ends: None,
+        }
+    };
+    let phases = state.stage.terms(id, &item.product).into_iter().map(phase).collect();
+    LayerSpec { id: "card".into(), template: "card".into(), z: 10, phases, hit: Some(id.to_string()) }
+}
+
+fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: MediaTime) -> LayerSpec {
+    let ends = media_time(clock, countdown.ends);
+    let values = |ended: bool| {
+        json!({
+            "title": item.product.title.as_str(),
+            "price": countdown.price.to_string(),
+            "label": countdown.label.as_ref().map(|label| label.as_str()),
+            "ended": ended,
+        })
+    };
+    let ended = PhaseSpec { from: Some(ends), values: values(true), ends: Some(ends), ..PhaseSpec::default() };
+    let mut phases = vec![ended];
+    if since < ends {
+        // Not from ever: digits for hours that are over need no painting.
+        let (from, until) = (Some(since), Some(ends));
+        phases.insert(0, PhaseSpec { from, until, values: values(false), ends: until, ..PhaseSpec::default() });
+    }
+    let (id, template, hit) = ("countdown".into(), "countdown".into(), Some(countdown.product.to_string()));
+    LayerSpec { id, template, z: 20, phases, hit }
+}

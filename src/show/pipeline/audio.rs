@@ -1,0 +1,83 @@
+//! The audio stage: a publisher's audio units → one unbroken line of Opus packets → the feed.
+
+use std::time::Duration;
+
+use super::Shared;
+use crate::codec::{AudioDecoder, OpusEncoder};
+use crate::media::access_unit::AccessUnit;
+use crate::media::queue::{Receiver, Recv};
+use crate::media::{AudioConfig, EncodedAudio, MediaTime};
+use crate::show::audio_line::AudioLine;
+
+/// What came from the publication of that number. A unit's presentation time is media time since the epoch.
+pub(super) struct Job {
+    pub generation: u64,
+    pub what: What,
+}
+
+pub(super) enum What {
+    Config(AudioConfig),
+    Unit(AccessUnit),
+}
+
+/// Runs until the last publisher's end of the queue is gone.
+pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) {
+    let mut decoder: Option<AudioDecoder> = None;
+    let mut whose = 0;
+    let mut line = AudioLine::new(shared.clock.now());
+    loop {
+        let job = match units.recv_until(shared.clock.instant(line.due())) {
+            Recv::Item(job) => Some(job),
+            Recv::TimedOut => None,
+            Recv::Closed => return,
+        };
+        if let Some(Job { generation, what }) = job
+            && generation >= shared.publishing.generation()
+        {
+            if generation != whose {
+                (decoder, whose) = (None, generation);
+                line.restart();
+            }
+            take(shared, &mut decoder, &mut line, what);
+        }
+        line.advance(shared.clock.now());
+        while let Some((at, samples)) = line.pop() {
+            match opus.encode(samples) {
+                Ok(Some(data)) => shared.feed.push_audio(EncodedAudio { at, data }),
+                Ok(None) => {}
+                Err(error) => {
+                    Shared::count(&shared.stats.audio_errors);
+                    tracing::debug!(show = %shared.name, %error, "a sound packet was lost");
+                }
+            }
+        }
+    }
+}
+
+fn take(shared: &Shared, decoder: &mut Option<AudioDecoder>, line: &mut AudioLine, what: What) {
+    match what {
+        What::Config(config) => match AudioDecoder::open(&config) {
+            Ok(opened) => *decoder = Some(opened),
+            Err(error) => {
+                *decoder = None;
+                Shared::count(&shared.stats.audio_errors);
+                tracing::warn!(show = %shared.name, %error, "the publisher's sound cannot be decoded");
+            }
+        },
+        What::Unit(unit) => {
+            let Some(decoder) = decoder else { return };
+            let now = shared.clock.now();
+            let decoded = decoder.decode(&unit, |pts: Duration, samples| {
+                if !line.push(MediaTime::ZERO + pts, samples, now) {
+                    Shared::count(&shared.stats.audio_late);
+                }
+            });
+            if let Some(source) = decoder.source() {
+                shared.stats.set_audio_source(source);
+            }
+            if decoded.is_err() {
+                Shared::count(&shared.stats.audio_errors);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The compose stage: frames into the canvas's slots, the scene of each slot burned in, repeats where nothing came.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::{Shared, Shown};
+use crate::media::queue::Recv;
+use crate::media::slots::Slots;
+use crate::media::{Frame, MediaTime, Picture, Pool, queue};
+use crate::overlay::{Scene, compose::cpu};
+
+/// Which scene holds from when.
+#[derive(Default)]
+pub(super) struct Programme {
+    /// Ordered by time; the last one that has begun holds.
+    cues: Mutex<VecDeque<(MediaTime, Arc<Scene>)>>,
+    newest: AtomicI64,
+}
+
+impl Programme {
+    /// Scenes armed for the future at once; more than this and the earliest of them is given up.
+    const MOST: usize = 64;
+
+    pub(super) fn arm(&self, from: MediaTime, scene: Arc<Scene>, now: MediaTime) {
+        let mut cues = self.cues.lock().expect("no panic while cues are held");
+        // What was to come from here on is superseded.
+        while cues.back().is_some_and(|cue| cue.0 >= from) {
+            cues.pop_back();
+        }
+        cues.push_back((from, scene));
+        // Of those that have begun a second ago only the last still matters.
+        while cues.len() > 1 && (cues[1].0 + Duration::from_secs(1) < now || cues.len() > Programme::MOST) {
+            cues.pop_front();
+        }
+    }
+
+    /// The newest slot that was composed.
+    pub(super) fn newest(&self) -> MediaTime {
+        MediaTime::from_ticks(self.newest.load(Ordering::Acquire))
+    }
+
+    fn scene(&self, at: MediaTime) -> Option<Arc<Scene>> {
+        self.newest.store(at.ticks(), Ordering::Release);
+        let cues = self.cues.lock().expect("no panic while cues are held");
+        cues.iter().rev().find(|cue| cue.0 <= at).map(|cue| cue.1.clone())
+    }
+}
+
+/// A publisher whose picture stands still for longer than this is not on air.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// Runs until decode is gone.
+pub(super) fn run(
+    shared: &Shared,
+    frames: queue::Receiver<Frame>,
+    composed: queue::Sender<Frame>,
+    shown: watch::Sender<Shown>,
+    on_air: watch::Sender<bool>,
+) {
+    let mut stage =
+        Stage { shared, pool: Pool::new(shared.canvas.resolution), picture: blank(shared), composed, shown, rev: None };
+    let mut slots = Slots::new(shared.canvas.fps, shared.clock.now());
+    let mut fresh: Option<MediaTime> = None;
+    loop {
+        let frame = match frames.recv_until(shared.clock.instant(slots.deadline())) {
+            Recv::Item(frame) => Some(frame),
+            Recv::TimedOut => None,
+            Recv::Closed => return,
+        };
+        let now = shared.clock.now();
+        if let Some(slot) = slots.overdue(now) {
+            Shared::count(&shared.stats.repeated);
+            stage.compose(slot, None);
+        }
+        if let Some(frame) = frame {
+            fresh = Some(now);
+            match slots.place(frame.at, now) {
+                Some(slot) => {
+                    stage.picture = frame.picture;
+                    stage.compose(slot, frame.arrived);
+                }
+                // Newest wins: a repeat of this slot's time shows it.
+                None => {
+                    stage.picture = frame.picture;
+                    Shared::count(&shared.stats.compose_late);
+                }
+            }
+        }
+        let moving = fresh.is_some_and(|fresh| now.since(fresh) < SILENT);
+        on_air.send_if_modified(|before| std::mem::replace(before, moving) != moving);
+    }
+}
+
+struct Stage<'a> {
+    shared: &'a Shared,
+    pool: Pool,
+    /// The newest clean picture: what a repeat starts from.
+    picture: Arc<Picture>,
+    composed: queue::Sender<Frame>,
+    shown: watch::Sender<Shown>,
+    rev: Option<u64>,
+}
+
+impl Stage<'_> {
+    fn compose(&mut self, slot: MediaTime, arrived: Option<Instant>) {
+        let stats = &self.shared.stats;
+        let scene = self.shared.programme.scene(slot);
+        let mut picture = self.picture.clone();
+        if let Some(scene) = &scene {
+            let layers = scene.frame(slot);
+            if !layers.is_empty() {
+                let begun = Instant::now();
+                let mut copy = self.pool.take(picture.colour());
+                copy.copy_from(&picture);
+                let copied = Instant::now();
+                cpu::draw(&layers, &mut copy);
+                picture = copy.freeze();
+                stats.copy_time.add(copied - begun);
+                stats.blend_time.add(copied.elapsed());
+            }
+        }
+        Shared::count(&stats.composed);
+        if let Ok(Some(_)) = self.composed.push_newest(Frame { at: slot, picture, arrived }) {
+            Shared::count(&stats.encode_dropped);
+        }
+        let rev = scene.map(|scene| scene.rev());
+        if let Some(new) = rev.filter(|_| rev != self.rev) {
+            self.rev = rev;
+            self.shown.send_replace(Shown { rev: new, at: slot });
+        }
+    }
+}
+
+/// What lies under the overlay before the first publisher.
+fn blank(shared: &Shared) -> Arc<Picture> {
+    let mut picture = Pool::new(shared.canvas.resolution).take(shared.colour());
+    picture.fill([24, 128, 128]);
+    picture.freeze()
+}

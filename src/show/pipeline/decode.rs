@@ -1,0 +1,91 @@
+//! The decode stage: a publisher's video units → frames of the canvas's size, in display order.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Shared;
+use crate::codec::Decoder;
+use crate::media::access_unit::AccessUnit;
+use crate::media::{Frame, MediaTime, VideoConfig, queue};
+
+/// What came from the publication of that number. A unit's presentation time is media time since the epoch.
+pub(super) struct Job {
+    pub generation: u64,
+    pub what: What,
+}
+
+pub(super) enum What {
+    Config(VideoConfig),
+    Unit(AccessUnit),
+}
+
+/// Runs until the last publisher's end of the queue is gone.
+pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::Sender<Frame>) {
+    let mut decoder: Option<Decoder> = None;
+    let mut whose = 0;
+    let mut errors = Losses::default();
+    while let Some(Job { generation, what }) = units.recv() {
+        if generation < shared.publishing.generation() {
+            continue;
+        }
+        if generation != whose {
+            (decoder, whose) = (None, generation);
+        }
+        match what {
+            What::Config(config) => match Decoder::open(&config, shared.canvas.resolution, shared.colour()) {
+                Ok(opened) => decoder = Some(opened),
+                Err(error) => {
+                    decoder = None;
+                    Shared::count(&shared.stats.decode_errors);
+                    tracing::warn!(show = %shared.name, %error, "the publisher's video cannot be decoded");
+                }
+            },
+            What::Unit(unit) => {
+                let Some(decoder) = &mut decoder else {
+                    Shared::count(&shared.stats.decode_dropped);
+                    continue;
+                };
+                let before = std::time::Instant::now();
+                let decoded = decoder.decode(&unit, |decoded| {
+                    Shared::count(&shared.stats.decoded);
+                    let at = MediaTime::ZERO + decoded.pts;
+                    // The unit that set a picture free is the last thing that it waited for.
+                    let frame = Frame { at, picture: decoded.picture, arrived: Some(unit.arrived) };
+                    if let Ok(Some(_)) = frames.push_newest(frame) {
+                        Shared::count(&shared.stats.compose_dropped);
+                    }
+                });
+                shared.stats.decode_time.add(before.elapsed());
+                if let Some(source) = decoder.source() {
+                    shared.stats.set_source(source);
+                }
+                if let Err(error) = decoded {
+                    Shared::count(&shared.stats.decode_errors);
+                    errors.note(shared, &error);
+                }
+            }
+        }
+    }
+}
+
+/// Damaged units are reported in aggregate: one line at most every ten seconds.
+#[derive(Default)]
+struct Losses {
+    reported: Option<(std::time::Instant, u64)>,
+}
+
+impl Losses {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn note(&mut self, shared: &Shared, error: &crate::codec::Error) {
+        let now = std::time::Instant::now();
+        let total = shared.stats.decode_errors.load(Ordering::Relaxed);
+        let before = match self.reported {
+            Some((at, _)) if now.duration_since(at) < Losses::EVERY => return,
+            Some((_, count)) => count,
+            None => 0,
+        };
+        tracing::warn!(show = %shared.name, new = total - before, %error, "video units could not be decoded");
+        self.reported = Some((now, total));
+    }
+}

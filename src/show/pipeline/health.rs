@@ -1,0 +1,366 @@
+//! What comes in, what goes out, what was lost on the way: counted by the stages, read by the API.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Shared;
+use crate::codec::decode::Source;
+use crate::media::access_unit::AccessUnit;
+use crate::media::frame::{Matrix, Range};
+use crate::media::{AudioConfig, VideoConfig};
+
+/// Counts since the show was opened.
+#[derive(Default)]
+pub(super) struct Stats {
+    pub decoded: AtomicU64,
+    pub decode_errors: AtomicU64,
+    pub decode_dropped: AtomicU64,
+    pub compose_dropped: AtomicU64,
+    pub compose_late: AtomicU64,
+    pub composed: AtomicU64,
+    pub repeated: AtomicU64,
+    pub encode_dropped: AtomicU64,
+    encoded: AtomicU64,
+    encoded_bytes: AtomicU64,
+    keyframes: AtomicU64,
+    pub audio_dropped: AtomicU64,
+    pub audio_late: AtomicU64,
+    pub audio_errors: AtomicU64,
+    pub decode_time: Spent,
+    pub copy_time: Spent,
+    pub blend_time: Spent,
+    pub encode_time: Spent,
+    source: Mutex<Option<Source>>,
+    audio_source: Mutex<Option<(u32, u16)>>,
+    out: Mutex<Window>,
+}
+
+impl Stats {
+    pub(super) fn encoded(&self, bytes: usize, key: bool) {
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+        self.encoded_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if key {
+            self.keyframes.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Ok(mut out) = self.out.lock() {
+            out.note(Instant::now(), bytes);
+        }
+    }
+
+    pub(super) fn set_source(&self, source: Source) {
+        if let Ok(mut seen) = self.source.lock() {
+            *seen = Some(source);
+        }
+    }
+
+    pub(super) fn set_audio_source(&self, source: (u32, u16)) {
+        if let Ok(mut seen) = self.audio_source.lock() {
+            *seen = Some(source);
+        }
+    }
+}
+
+/// Time that a stage has worked, in all.
+#[derive(Default)]
+pub(super) struct Spent(AtomicU64);
+
+impl Spent {
+    pub(super) fn add(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn seconds(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / 1e9
+    }
+}
+
+/// What one publication sends, measured as it arrives.
+#[derive(Default)]
+pub(super) struct Meter(Mutex<Measured>);
+
+#[derive(Default)]
+struct Measured {
+    video: Option<VideoConfig>,
+    audio: Option<AudioConfig>,
+    video_rate: Window,
+    audio_rate: Window,
+    last_key: Option<Duration>,
+    key_distance: Option<Duration>,
+    reordered: bool,
+}
+
+impl Meter {
+    pub(super) fn video_config(&self, config: &VideoConfig) {
+        self.with(|measured| measured.video = Some(config.clone()));
+    }
+
+    pub(super) fn audio_config(&self, config: &AudioConfig) {
+        self.with(|measured| measured.audio = Some(config.clone()));
+    }
+
+    pub(super) fn video(&self, unit: &AccessUnit) {
+        self.with(|measured| {
+            measured.video_rate.note(unit.arrived, unit.data.len());
+            measured.reordered |= unit.pts != unit.dts;
+            if unit.key
+                && let Some(last) = measured.last_key.replace(unit.dts)
+            {
+                measured.key_distance = Some(unit.dts.saturating_sub(last));
+            }
+        });
+    }
+
+    pub(super) fn audio(&self, unit: &AccessUnit) {
+        self.with(|measured| measured.audio_rate.note(unit.arrived, unit.data.len()));
+    }
+
+    fn with<T: Default>(&self, change: impl FnOnce(&mut Measured) -> T) -> T {
+        self.0.lock().map(|mut measured| change(&mut measured)).unwrap_or_default()
+    }
+}
+
+/// A rate over the last whole [`Window::LENGTH`].
+#[derive(Default)]
+struct Window {
+    begun: Option<Instant>,
+    count: u64,
+    bytes: u64,
+    /// Units and bytes a second of the window before.
+    whole: Option<(f64, f64)>,
+    newest: Option<Instant>,
+}
+
+impl Window {
+    const LENGTH: Duration = Duration::from_secs(2);
+
+    fn note(&mut self, at: Instant, bytes: usize) {
+        let begun = *self.begun.get_or_insert(at);
+        let passed = at.saturating_duration_since(begun);
+        if passed >= Window::LENGTH {
+            let seconds = passed.as_secs_f64();
+            self.whole = Some((self.count as f64 / seconds, self.bytes as f64 / seconds));
+            (self.begun, self.count, self.bytes) = (Some(at), 0, 0);
+        }
+        self.count += 1;
+        self.bytes += bytes as u64;
+        self.newest = Some(at);
+    }
+
+    /// Units and bytes a second; zero once nothing came for longer than a window.
+    fn rates(&self, now: Instant) -> (f64, f64) {
+        let silent = self.newest.is_none_or(|newest| now.saturating_duration_since(newest) > Window::LENGTH * 2);
+        if silent { (0.0, 0.0) } else { self.whole.unwrap_or_default() }
+    }
+}
+
+/// The state of a show's media.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// A publisher's picture is moving.
+    pub on_air: bool,
+    /// Media time in 90 kHz ticks since the show's epoch.
+    pub media_time: i64,
+    /// What comes in; absent while nobody publishes.
+    pub input: Option<Input>,
+    pub output: Output,
+    pub stages: Stages,
+}
+
+/// What a publisher sends.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Input {
+    /// `RTMP` or `RTSP`.
+    pub protocol: String,
+    /// What the encoder calls itself.
+    pub encoder: Option<String>,
+    pub seconds: u64,
+    pub video: Option<VideoInput>,
+    pub audio: Option<AudioInput>,
+    /// Why nothing of it can be shown, and what to do about it.
+    pub complaint: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct VideoInput {
+    pub codec: String,
+    pub width: u32,
+    pub height: u32,
+    /// Frames a second that arrive, over two seconds.
+    pub fps: f64,
+    /// Bits a second that arrive, over two seconds.
+    pub bitrate: u64,
+    /// Between the last two keyframes.
+    pub keyframe_seconds: Option<f64>,
+    /// Frames are sent out of order; each costs a frame or two of delay.
+    pub b_frames: bool,
+    pub colour: String,
+    pub interlaced: bool,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AudioInput {
+    pub codec: String,
+    pub sample_rate: Option<u32>,
+    pub channels: Option<u16>,
+    /// Bits a second that arrive, over two seconds.
+    pub bitrate: u64,
+}
+
+/// What every viewer gets.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Output {
+    pub width: u32,
+    pub height: u32,
+    /// Frames a second that are encoded, over two seconds.
+    pub fps: f64,
+    pub bitrate: u64,
+    pub target_bitrate: u32,
+    pub viewers: usize,
+}
+
+/// Counts and seconds of work since the show was opened.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Stages {
+    pub decode_frames: u64,
+    pub decode_errors: u64,
+    /// Units before the first usable configuration.
+    pub decode_dropped: u64,
+    pub decode_seconds: f64,
+    pub compose_frames: u64,
+    /// Slots that showed the last picture again.
+    pub compose_repeated: u64,
+    /// Frames whose slot was taken, as every second one of a source at twice the canvas's rate.
+    pub compose_late: u64,
+    /// Frames that a busy compositor never saw.
+    pub compose_dropped: u64,
+    pub compose_copy_seconds: f64,
+    pub compose_blend_seconds: f64,
+    pub encode_frames: u64,
+    pub encode_keyframes: u64,
+    pub encode_bytes: u64,
+    /// Frames that a busy encoder never saw.
+    pub encode_dropped: u64,
+    pub encode_seconds: f64,
+    pub audio_dropped: u64,
+    pub audio_late: u64,
+    pub audio_errors: u64,
+}
+
+pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
+    let stats = &shared.stats;
+    let now = shared.clock.clock().now();
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (fps, bytes) = stats.out.lock().map(|out| out.rates(now)).unwrap_or_default();
+    Health {
+        on_air,
+        media_time: shared.clock.now().ticks(),
+        input: input(shared, now),
+        output: Output {
+            width: shared.canvas.resolution.width,
+            height: shared.canvas.resolution.height,
+            fps: tenths(fps),
+            bitrate: (bytes * 8.0) as u64,
+            target_bitrate: shared.rendition.target_bitrate(),
+            viewers: shared.feed.viewers(),
+        },
+        stages: Stages {
+            decode_frames: read(&stats.decoded),
+            decode_errors: read(&stats.decode_errors),
+            decode_dropped: read(&stats.decode_dropped),
+            decode_seconds: stats.decode_time.seconds(),
+            compose_frames: read(&stats.composed),
+            compose_repeated: read(&stats.repeated),
+            compose_late: read(&stats.compose_late),
+            compose_dropped: read(&stats.compose_dropped),
+            compose_copy_seconds: stats.copy_time.seconds(),
+            compose_blend_seconds: stats.blend_time.seconds(),
+            encode_frames: read(&stats.encoded),
+            encode_keyframes: read(&stats.keyframes),
+            encode_bytes: read(&stats.encoded_bytes),
+            encode_dropped: read(&stats.encode_dropped),
+            encode_seconds: stats.encode_time.seconds(),
+            audio_dropped: read(&stats.audio_dropped),
+            audio_late: read(&stats.audio_late),
+            audio_errors: read(&stats.audio_errors),
+        },
+    }
+}
+
+fn input(shared: &Shared, now: Instant) -> Option<Input> {
+    let about = shared.publishing.about()?;
+    let source = stats_of(&shared.stats.source);
+    let audio_source = stats_of(&shared.stats.audio_source);
+    let (video, audio) = about.meter.with(|measured| {
+        let video = measured.video.as_ref().map(|config| {
+            let (fps, bytes) = measured.video_rate.rates(now);
+            VideoInput {
+                codec: format!("{:?}", config.codec),
+                width: source.map_or(0, |source| source.resolution.width),
+                height: source.map_or(0, |source| source.resolution.height),
+                fps: tenths(fps),
+                bitrate: (bytes * 8.0) as u64,
+                keyframe_seconds: measured.key_distance.map(|distance| tenths(distance.as_secs_f64())),
+                b_frames: measured.reordered,
+                colour: source.map_or_else(String::new, colour),
+                interlaced: source.is_some_and(|source| source.interlaced),
+            }
+        });
+        let audio = measured.audio.as_ref().map(|config| AudioInput {
+            codec: format!("{:?}", config.codec).to_uppercase(),
+            sample_rate: audio_source.map(|source| source.0),
+            channels: audio_source.map(|source| source.1),
+            bitrate: (measured.audio_rate.rates(now).1 * 8.0) as u64,
+        });
+        (video, audio)
+    });
+    Some(Input {
+        protocol: about.protocol.to_string(),
+        encoder: about.info.encoder,
+        seconds: now.saturating_duration_since(about.since).as_secs(),
+        video,
+        audio,
+        complaint: about.info.complaint,
+    })
+}
+
+fn stats_of<T: Copy>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().ok().and_then(|slot| *slot)
+}
+
+fn colour(source: Source) -> String {
+    let matrix = match source.colour.matrix {
+        Matrix::Bt601 => "BT.601",
+        Matrix::Bt709 => "BT.709",
+    };
+    let range = match source.colour.range {
+        Range::Limited => "limited",
+        Range::Full => "full",
+    };
+    format!("{matrix} {range}")
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_the_last_whole_window_and_falls_silent() {
+        let start = Instant::now();
+        let mut window = Window::default();
+        for n in 0..90 {
+            window.note(start + Duration::from_millis(n * 100 / 3), 1000);
+        }
+        let (fps, bytes) = window.rates(start + Duration::from_secs(3));
+        assert!((29.0..31.0).contains(&fps), "{fps} a second");
+        assert!((29_000.0..31_000.0).contains(&bytes));
+        assert_eq!(window.rates(start + Duration::from_secs(30)), (0.0, 0.0));
+    }
+}

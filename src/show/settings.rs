@@ -1,0 +1,289 @@
+//! How a show is set up: its name, its key, where it pulls from, its canvas.
+
+use std::fmt;
+
+use aws_lc_rs::rand;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::commerce::Slug;
+use crate::commerce::slug::NotASlug;
+use crate::ingest::rtsp;
+use crate::media::Resolution;
+
+/// Names a show, in its links and everywhere else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShowId(Slug);
+
+impl ShowId {
+    pub fn parse(text: &str) -> Result<ShowId, NotASlug> {
+        Slug::parse(text).map(ShowId)
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for ShowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a publisher must know to go on air in a show: a secret, left out of `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StreamKey(String);
+
+/// A text that is no stream key. It does not repeat what was seen: that may be a key all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("a stream key has {} to {} of A-Z, a-z, 0-9, - and _, this text has {length} characters", StreamKey::SHORTEST, StreamKey::LONGEST)]
+pub struct NotAKey {
+    length: usize,
+}
+
+impl StreamKey {
+    pub const SHORTEST: usize = 8;
+    pub const LONGEST: usize = 128;
+
+    pub fn parse(text: &str) -> Result<StreamKey, NotAKey> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if plain && (StreamKey::SHORTEST..=StreamKey::LONGEST).contains(&text.len()) {
+            Ok(StreamKey(text.to_owned()))
+        } else {
+            Err(NotAKey { length: text.chars().count() })
+        }
+    }
+
+    /// A new one of 128 random bits.
+    pub fn random() -> StreamKey {
+        let mut bits = [0; 16];
+        rand::fill(&mut bits).expect("the operating system gives random bytes");
+        StreamKey(hex::encode(bits))
+    }
+
+    /// The key itself, for its owner.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `text` is the key, in a time that tells nothing about where they differ.
+    pub fn is(&self, text: &str) -> bool {
+        self.0.as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+impl PartialEq for StreamKey {
+    fn eq(&self, other: &StreamKey) -> bool {
+        self.is(&other.0)
+    }
+}
+
+impl Eq for StreamKey {}
+
+impl TryFrom<String> for StreamKey {
+    type Error = NotAKey;
+
+    fn try_from(text: String) -> Result<StreamKey, NotAKey> {
+        StreamKey::parse(&text)
+    }
+}
+
+impl From<StreamKey> for String {
+    fn from(key: StreamKey) -> String {
+        key.0
+    }
+}
+
+impl fmt::Debug for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamKey(…)")
+    }
+}
+
+/// A camera that the show is pulled from, as the log and the API write it: its address. That may hold a password: `Debug` and
+/// `Display` leave the credentials out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SourceUrl(rtsp::Source);
+
+/// An address that no show can be pulled from. Its credentials are not repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum NotASource {
+    #[error("the source has {seen} characters: at most {} are kept", SourceUrl::LONGEST)]
+    Long { seen: usize },
+    #[error(transparent)]
+    Bad(#[from] rtsp::BadSource),
+}
+
+impl SourceUrl {
+    pub const LONGEST: usize = 2_000;
+
+    pub fn parse(text: &str) -> Result<SourceUrl, NotASource> {
+        if text.len() > SourceUrl::LONGEST {
+            return Err(NotASource::Long { seen: text.len() });
+        }
+        Ok(SourceUrl(text.parse()?))
+    }
+
+    /// What to pull.
+    pub fn source(&self) -> &rtsp::Source {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SourceUrl {
+    type Error = NotASource;
+
+    fn try_from(text: String) -> Result<SourceUrl, NotASource> {
+        SourceUrl::parse(&text)
+    }
+}
+
+/// With its credentials: for the log.
+impl From<SourceUrl> for String {
+    fn from(source: SourceUrl) -> String {
+        source.0.reveal().to_owned()
+    }
+}
+
+impl fmt::Display for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceUrl({self})")
+    }
+}
+
+/// The size and rate that viewers get, whatever comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawCanvas", into = "RawCanvas")]
+pub struct Canvas {
+    width: u32,
+    height: u32,
+    fps: u32,
+}
+
+/// A size or rate that no show can have.
+#[derive(Debug, thiserror::Error)]
+pub enum NotACanvas {
+    #[error("{name} is {seen}: use an even number from {least} to {most}")]
+    Side { name: &'static str, seen: u32, least: u32, most: u32 },
+    #[error("fps is {seen}: use 1 to {}", Canvas::MOST_FPS)]
+    Rate { seen: u32 },
+}
+
+impl Canvas {
+    pub const LEAST_SIDE: u32 = 128;
+    pub const MOST_SIDE: u32 = 3_840;
+    pub const MOST_FPS: u32 = 60;
+
+    pub fn new(width: u32, height: u32, fps: u32) -> Result<Canvas, NotACanvas> {
+        for (name, seen) in [("width", width), ("height", height)] {
+            // Planar 4:2:0 has one chroma sample for two by two pixels.
+            if !(Canvas::LEAST_SIDE..=Canvas::MOST_SIDE).contains(&seen) || seen % 2 != 0 {
+                return Err(NotACanvas::Side { name, seen, least: Canvas::LEAST_SIDE, most: Canvas::MOST_SIDE });
+            }
+        }
+        if !(1..=Canvas::MOST_FPS).contains(&fps) {
+            return Err(NotACanvas::Rate { seen: fps });
+        }
+        Ok(Canvas { width, height, fps })
+    }
+
+    pub fn resolution(self) -> Resolution {
+        Resolution::new(self.width, self.height)
+    }
+
+    /// Frames a second.
+    pub fn fps(self) -> u32 {
+        self.fps
+    }
+
+    /// Bits a second that suit the size and rate: 0.09 bits a pixel, 2.5 Mbit/s for 720p30 and 5.6 for 1080p30.
+    pub fn bitrate(self) -> u32 {
+        let pixels = u64::from(self.width) * u64::from(self.height) * u64::from(self.fps);
+        (pixels * 9 / 100).clamp(150_000, 20_000_000) as u32
+    }
+}
+
+/// 1280×720 at 30 frames a second.
+impl Default for Canvas {
+    fn default() -> Canvas {
+        Canvas { width: 1280, height: 720, fps: 30 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCanvas {
+    width: u32,
+    height: u32,
+    fps: u32,
+}
+
+impl TryFrom<RawCanvas> for Canvas {
+    type Error = NotACanvas;
+
+    fn try_from(raw: RawCanvas) -> Result<Canvas, NotACanvas> {
+        Canvas::new(raw.width, raw.height, raw.fps)
+    }
+}
+
+impl From<Canvas> for RawCanvas {
+    fn from(canvas: Canvas) -> RawCanvas {
+        RawCanvas { width: canvas.width, height: canvas.height, fps: canvas.fps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let key = StreamKey::parse("correct-horse").unwrap();
+        assert!(!format!("{key:?}").contains("horse"));
+        assert!(key.is("correct-horse") && !key.is("correct-hors") && !key.is(""));
+        assert!(!StreamKey::parse("pass word pass").unwrap_err().to_string().contains("word"));
+
+        let source = SourceUrl::parse("rtsp://me:hush@192.168.1.20:8554/cam?pw=hush").unwrap();
+        for shown in [source.to_string(), format!("{source:?}")] {
+            assert!(!shown.contains("hush") && !shown.contains("me:"), "{shown}");
+            assert!(shown.contains("192.168.1.20:8554/cam"), "{shown}");
+        }
+        assert_eq!(String::from(source), "rtsp://me:hush@192.168.1.20:8554/cam?pw=hush");
+        assert_eq!(SourceUrl::parse("rtsp://cam/1").unwrap().to_string(), "rtsp://cam/1");
+    }
+
+    #[test]
+    fn made_keys_are_keys_and_differ() {
+        let key = StreamKey::random();
+        assert!(StreamKey::parse(key.reveal()).is_ok());
+        assert_ne!(key, StreamKey::random());
+    }
+
+    #[test]
+    fn only_rtsp_addresses_are_pulled() {
+        assert!(SourceUrl::parse("rtsp://cam/1").is_ok());
+        for bad in ["http://cam/1", "cam", "rtsp:///1", &format!("rtsp://cam/{}", "x".repeat(2000))] {
+            assert!(SourceUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn odd_and_huge_canvases_are_refused() {
+        assert!(Canvas::new(1920, 1080, 60).is_ok() && Canvas::new(720, 1280, 30).is_ok());
+        assert!(matches!(Canvas::new(1279, 720, 30), Err(NotACanvas::Side { name: "width", seen: 1279, .. })));
+        assert!(matches!(Canvas::new(1280, 0, 30), Err(NotACanvas::Side { name: "height", .. })));
+        assert!(matches!(Canvas::new(40_000, 720, 30), Err(NotACanvas::Side { .. })));
+        assert!(matches!(Canvas::new(1280, 720, 0), Err(NotACanvas::Rate { .. })));
+        assert_eq!(Canvas::default().bitrate(), 2_488_320);
+    }
+}
