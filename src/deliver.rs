@@ -41,6 +41,8 @@ mod door;
 mod feed;
 mod feedback;
 mod keyframes;
+#[cfg(test)]
+mod loopback;
 mod mailbox;
 mod outgoing;
 mod packetize;

@@ -12,6 +12,7 @@ use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent};
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtcp;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
@@ -71,6 +72,9 @@ enum Phase {
 struct Watching {
     outgoing: Outgoing,
     view: View,
+    /// No media before this: a viewer takes none until it has made its keys, which the answer to our last handshake
+    /// message shows. Without one the moment passes.
+    held: Option<Instant>,
     /// ICE hears nothing from the viewer: no media until it does.
     paused: bool,
     report: Instant,
@@ -143,11 +147,26 @@ impl Session {
             transport_protocol: TransportProtocol::UDP,
             ecn: None,
         };
+        if let Phase::Watching(watching) = &mut self.phase
+            && datagram.first().is_some_and(|&first| first > STUN_LAST)
+        {
+            watching.held = None;
+        }
         let message = TaggedBytesMut { now, transport, message: BytesMut::from(datagram) };
         if let Err(error) = self.connection.handle_read(message) {
             tracing::trace!(viewer = self.id, %error, "a datagram was not understood");
         }
         self.turn(now, feed, io);
+        if datagram.first() == Some(&DTLS_ALERT) && self.is_closed() {
+            self.phase = Phase::Ended(End::Lost);
+        }
+        self.flow(now, feed, io);
+    }
+
+    /// Whether the viewer closed DTLS. `rtc` then still calls the connection connected.
+    fn is_closed(&self) -> bool {
+        let dtls = self.connection.sctp().map(|sctp| sctp.transport().state());
+        dtls.is_some_and(|state| matches!(state, RTCDtlsTransportState::Closed | RTCDtlsTransportState::Failed))
     }
 
     /// Does what is due.
@@ -164,6 +183,7 @@ impl Session {
                 self.phase = Phase::Ended(End::Silent);
             }
             Phase::Watching(watching) => {
+                watching.held = watching.held.filter(|&until| until > now);
                 if watching.view.tick(now, &feed.ring) {
                     feed.core.meter.add(|stats| &stats.lagged, 1);
                     feed.want_keyframe(now);
@@ -192,7 +212,7 @@ impl Session {
     /// An audio packet of the feed came.
     pub(super) fn sound(&mut self, sound: &Sound, feed: &OnAir, io: &mut Io<'_>) {
         let (Phase::Watching(watching), Some(to)) = (&mut self.phase, self.to) else { return };
-        if watching.paused {
+        if watching.paused || watching.held.is_some() {
             return;
         }
         if let Some(length) = watching.outgoing.audio(io.datagram, sound.timestamp, &sound.payload) {
@@ -238,9 +258,9 @@ impl Session {
         match &self.phase {
             Phase::Joining { until } => self.timer.min(*until),
             Phase::Watching(watching) => {
-                let behind = matches!(watching.view, View::Flowing { behind: Some(_), .. });
-                let soon = if behind { Some(self.heard) } else { watching.view.due() };
-                soon.into_iter().fold(self.timer.min(watching.report).min(self.heard + SILENCE), Instant::min)
+                let soon = watching.view.due();
+                let due = self.timer.min(watching.report).min(self.heard + SILENCE);
+                soon.into_iter().chain(watching.held).fold(due, Instant::min)
             }
             Phase::Ended(_) => self.timer,
         }
@@ -249,7 +269,7 @@ impl Session {
     /// Whether packets wait for their turn: [`Session::tick`] again in [`PACE`].
     pub(super) fn is_behind(&self) -> bool {
         let Phase::Watching(watching) = &self.phase else { return false };
-        !watching.paused && matches!(watching.view, View::Flowing { behind: Some(_), .. })
+        !watching.paused && watching.held.is_none() && matches!(watching.view, View::Flowing { behind: Some(_), .. })
     }
 
     /// Takes everything from the connection that it has to say: datagrams, events, messages, feedback.
@@ -288,7 +308,7 @@ impl Session {
                         self.proven.push(to);
                     }
                 }
-                Some(0..=3) | None => {}
+                Some(0..=STUN_LAST) | None => {}
                 // All but STUN goes where ICE chose.
                 Some(_) => self.to = Some(to),
             }
@@ -332,7 +352,8 @@ impl Session {
         self.seat.settle();
         feed.core.meter.add(|stats| &stats.connected, 1);
         let resends = Allowance::new(now);
-        let watching = Watching { outgoing, view, paused: false, report: now + REPORT_INTERVAL, resends };
+        let watching =
+            Watching { outgoing, view, held: Some(now + HOLD), paused: false, report: now + REPORT_INTERVAL, resends };
         self.phase = Phase::Watching(Box::new(watching));
         // The first report goes ahead of the first packets, so that sound and picture are in sync from the start.
         self.report(now, feed);
@@ -401,6 +422,9 @@ impl Session {
     fn flow(&mut self, now: Instant, feed: &OnAir, io: &mut Io<'_>) {
         let (Phase::Watching(watching), Some(to)) = (&mut self.phase, self.to) else { return };
         let View::Flowing { next, behind, live } = &mut watching.view else { return };
+        if watching.held.is_some() {
+            return;
+        }
         let mut tally = Tally::default();
         let mut lost_place = false;
         let end = feed.ring.end();
@@ -509,8 +533,13 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(15);
 /// Browsers check consent every few seconds (RFC 7675) and report every second.
 const SILENCE: Duration = Duration::from_secs(30);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const HOLD: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_secs(1);
 const MOST_OUTSTANDING: usize = 64 * 1024;
 /// Packets sent again in a second: a quarter of a 6 Mbit/s stream.
 const MOST_RESENDS: f64 = 150.0;
+/// The first byte of STUN is at most this, of all else that comes more (RFC 7983).
+const STUN_LAST: u8 = 3;
+/// DTLS content type (RFC 5246 §6.2.1).
+const DTLS_ALERT: u8 = 21;
 const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
