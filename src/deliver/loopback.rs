@@ -18,9 +18,7 @@ use webrtc::peer_connection::{
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 
 use super::*;
-use crate::media::{
-    EncodedAudio, EncodedVideo, MediaClock, MediaTime, Rendition, Resolution, RtpBase, SystemClock,
-};
+use crate::media::{EncodedAudio, EncodedVideo, MediaClock, MediaTime, Rendition, Resolution, RtpBase, SystemClock};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const BASE: RtpBase = RtpBase::new(0xffff_f000);
@@ -275,7 +273,8 @@ async fn a_viewer_gets_picture_sound_and_announcement() {
     let asked = feed.stats().keyframes_asked;
     let track = viewer.track.lock().unwrap().clone().unwrap();
     let media_ssrc = track.ssrcs().await[0];
-    let pli = rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication { sender_ssrc: 1, media_ssrc };
+    let pli =
+        rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication { sender_ssrc: 1, media_ssrc };
     track.write_rtcp(vec![Box::new(pli)]).await.unwrap();
     until(|| feed.stats().keyframes_asked > asked).await;
 
