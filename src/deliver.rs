@@ -103,6 +103,13 @@ pub struct Joined {
     pub resource: String,
 }
 
+/// Neither part is for a log.
+impl std::fmt::Debug for Joined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Joined").finish_non_exhaustive()
+    }
+}
+
 impl Deliver {
     /// Binds the socket and starts the shard's thread.
     pub fn bind(config: Config) -> io::Result<Deliver> {
@@ -212,3 +219,15 @@ fn bind(listen: SocketAddr) -> io::Result<mio::net::UdpSocket> {
 
 const WAKER: Token = Token(1);
 const SOCKET_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Deliver>();
+        shared::<Feed>();
+    }
+}
