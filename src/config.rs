@@ -63,8 +63,6 @@ pub struct Canvas {
     pub resolution: Resolution,
     /// Frames a second.
     pub fps: u32,
-    /// Bits a second; chosen from size and rate when absent.
-    pub bitrate: Option<u32>,
 }
 
 /// What one process takes on before it refuses more.
@@ -244,11 +242,6 @@ mod tests {
                 "[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, fps = 0 }",
                 &[],
                 &["`show[0].canvas.fps`", "0", "60"],
-            ),
-            (
-                "[[show]]\nid = \"a\"\ncanvas = { width = 1280, height = 720, bitrate = 2500 }",
-                &[],
-                &["bitrate", "2500", "bits"],
             ),
             ("[limits]\nviewers = 0", &[], &["`limits.viewers`", "0"]),
             ("", &[("HAWKER_LISTEN__HTP", "x")], &["HAWKER_LISTEN__HTP"]),

@@ -33,7 +33,7 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
             ["show", index, key @ ("id" | "title" | "stream_key" | "source")] => {
                 show(table, index, &name)?.insert(key.to_owned(), Value::String(text));
             }
-            ["show", index, "canvas", key @ ("width" | "height" | "fps" | "bitrate")] => {
+            ["show", index, "canvas", key @ ("width" | "height" | "fps")] => {
                 let number = whole(&text, &name)?;
                 inner(show(table, index, &name)?, "canvas", &name)?.insert(key.to_owned(), number);
             }

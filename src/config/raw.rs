@@ -52,7 +52,6 @@ struct RawCanvas {
     width: i64,
     height: i64,
     fps: Option<i64>,
-    bitrate: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,17 +147,7 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
         .ok()
         .filter(|fps| (1..=60).contains(fps))
         .ok_or_else(|| refuse(format!("{key}.canvas.fps"), fps.to_string(), "use 1 to 60 frames a second"))?;
-    let bitrate = raw.bitrate.map(|bitrate| {
-        let fits = u32::try_from(bitrate).ok().filter(|bitrate| (100_000..=50_000_000).contains(bitrate));
-        fits.ok_or_else(|| {
-            refuse(
-                format!("{key}.canvas.bitrate"),
-                bitrate.to_string(),
-                "it counts bits a second, from 100000 to 50000000; 2500000 suits 720p",
-            )
-        })
-    });
-    Ok(Canvas { resolution: Resolution::new(width, height), fps, bitrate: bitrate.transpose()? })
+    Ok(Canvas { resolution: Resolution::new(width, height), fps })
 }
 
 fn admin_token(secret: Secret) -> Result<Secret, Error> {

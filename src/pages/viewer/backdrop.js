@@ -8,7 +8,7 @@ export function glow(canvas, video) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   setInterval(() => {
     if (document.hidden || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
-    context.globalAlpha = 0.18;
+    context.globalAlpha = 0.35;
     context.drawImage(video, 0, 0, canvas.width, canvas.height);
     canvas.dataset.lit = "";
   }, 125);

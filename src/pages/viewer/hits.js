@@ -1,29 +1,23 @@
 // The clickable places of the picture: what was burned in there can be tapped, from the frame that first shows it.
 
 /**
- * Lays links over the video, scaled with it. The server announces `{rev, rtp_from, hits}` before the frame that shows them;
- * they count from the displayed frame whose RTP timestamp is `rtp_from` or later.
+ * Lays links into `layer`, which covers the picture exactly and scales with it. The server announces `{rev, rtp_from, hits}`
+ * before the frame that shows them; they count from the displayed frame whose RTP timestamp is `rtp_from` or later.
  */
 export class Hits {
   /** What counts now, and what was announced for later frames. */
   shown = null;
   #pending = [];
-  #video;
   #layer;
   #link;
   #knowsFrames = false;
   #onShown;
 
   /** `link(tag)` tells the address behind a tag, or null; `onShown(announcement)` hears of every one that begins to count. */
-  constructor(video, layer, link, onShown) {
-    this.#video = video;
+  constructor(layer, link, onShown) {
     this.#layer = layer;
     this.#link = link;
     this.#onShown = onShown;
-    const place = () => this.#place();
-    new ResizeObserver(place).observe(video);
-    video.addEventListener("resize", place);
-    video.addEventListener("loadedmetadata", place);
   }
 
   /** Takes an announcement in. Without a timestamp, or where the browser tells none of its frames, it counts at once. */
@@ -67,7 +61,6 @@ export class Hits {
   #draw() {
     const regions = this.shown.hits.filter(({ x, y, w, h }) => [x, y, w, h].every(Number.isFinite) && w > 0 && h > 0);
     this.#layer.replaceChildren(...regions.map((hit) => this.#region(hit)));
-    this.#place();
   }
 
   #region({ id, tag, x, y, w, h }) {
@@ -88,20 +81,6 @@ export class Hits {
     const percent = (part) => `${(100 * part).toFixed(3)}%`;
     Object.assign(region.style, { left: percent(x), top: percent(y), width: percent(w), height: percent(h) });
     return region;
-  }
-
-  /** Puts the layer over the picture itself, without the bars that `object-fit: contain` leaves. */
-  #place() {
-    const { videoWidth, videoHeight, clientWidth, clientHeight, offsetLeft, offsetTop } = this.#video;
-    if (!videoWidth || !videoHeight) return;
-    const scale = Math.min(clientWidth / videoWidth, clientHeight / videoHeight);
-    const [width, height] = [videoWidth * scale, videoHeight * scale];
-    Object.assign(this.#layer.style, {
-      left: `${offsetLeft + (clientWidth - width) / 2}px`,
-      top: `${offsetTop + (clientHeight - height) / 2}px`,
-      width: `${width}px`,
-      height: `${height}px`,
-    });
   }
 }
 

@@ -11,7 +11,7 @@ const element = (id) => document.getElementById(id);
 const video = element("video");
 const player = new Player(video, element("freeze"), `/s/${show}/whep`);
 const shelf = new Shelf(element("shelf"));
-const hits = new Hits(video, element("hits"), (tag) => shelf.link(tag), shown);
+const hits = new Hits(element("hits"), (tag) => shelf.link(tag), shown);
 new Sound(video, { invite: element("invite"), toggle: element("toggle"), volume: element("volume") });
 
 /** What the page knows, for tests and for a person with the console open; nothing reads it back. */
@@ -35,6 +35,7 @@ player.addEventListener("frame", ({ detail }) => {
   const rtp = Number.isInteger(detail.rtpTimestamp) ? detail.rtpTimestamp : null;
   Object.assign(window.hawker, { frames: player.frames, firstFrameMs: player.firstFrameMs, lastRtp: rtp, lastMeta: detail });
   hits.frame(rtp);
+  shelf.frame(rtp);
 });
 player.addEventListener("message", ({ detail }) => {
   window.hawker.announced = detail;
@@ -45,7 +46,7 @@ player.addEventListener("state", ({ detail }) => {
   if (detail === "playing") look(0);
   tell();
 });
-video.addEventListener("resize", tall);
+video.addEventListener("resize", shape);
 video.addEventListener("click", () => video.muted && element("invite").click());
 element("retry").addEventListener("click", () => player.rejoin());
 element("fullscreen").addEventListener("click", fullscreen);
@@ -65,6 +66,7 @@ function tell() {
 /** An announced revision is on the screen: the shelf follows, a moment apart from the other viewers'. */
 function shown(announcement) {
   window.hawker.shown = announcement;
+  shelf.announce(announcement);
   look(Math.random() * 400);
 }
 
@@ -100,7 +102,7 @@ async function refresh() {
     if (shelf.update(live)) hits.refresh();
     tell();
     // Until somebody is on air, and just after a countdown ends, news is near.
-    const left = Date.parse(live.countdown?.ends_at) - Date.parse(response.headers.get("Date"));
+    const left = Date.parse(live.countdown?.ends_at) - Date.parse(live.server_time);
     if (left >= 0 && left < LOOK_EVERY_MS) return left + 1200;
     return onAir ? LOOK_EVERY_MS : LOOK_EVERY_MS / 3;
   } catch {
@@ -108,8 +110,10 @@ async function refresh() {
   }
 }
 
-/** A portrait picture on a portrait screen fills it, and the rest lies over it. */
-function tall() {
+/** The page follows the picture's shape; a portrait one on a portrait screen fills it, and the rest lies over it. */
+function shape() {
+  if (!video.videoWidth) return;
+  element("picture").style.setProperty("--ratio", String(video.videoWidth / video.videoHeight));
   document.body.toggleAttribute("data-tall", video.videoHeight > video.videoWidth);
 }
 
