@@ -181,7 +181,9 @@ impl Shows {
             rev,
             epoch: Timestamp::from_millisecond(wall.as_millisecond()).unwrap_or(wall),
             rtp_base: random_rtp_base(),
-            title: wanted.title.unwrap_or_else(|| Title::parse(id.as_str()).expect("an id is a line of 1 to 64 characters")),
+            title: wanted
+                .title
+                .unwrap_or_else(|| Title::parse(id.as_str()).expect("an id is a line of 1 to 64 characters")),
             stream_key: wanted.stream_key.unwrap_or_else(StreamKey::random),
             source: wanted.source.flatten(),
             canvas: wanted.canvas.unwrap_or_default(),
