@@ -1,17 +1,165 @@
-//! (stub)
+//! HTTP: the JSON API under `/api/v1`, WHEP and what a viewer's page asks, health and metrics.
+//!
+//! The domain below knows no HTTP; here its errors become problem+json (RFC 9457), once. Every route is declared with its
+//! documentation, so `/api/openapi.json` cannot say other than what is served.
+
+pub mod auth;
+mod body;
+mod live;
+mod metrics;
+mod problem;
+mod products;
+mod shows;
+mod stage;
+mod whep;
+
 use std::sync::Arc;
-use std::net::{IpAddr, Ipv4Addr};
-use axum::{Router, routing::{get,post}, extract::{Path,State}, response::{IntoResponse,Response}};
-use crate::{show::{Shows,ShowId}, config::Secret};
-#[derive(Clone)] pub struct Api { shows: Arc<Shows> }
-impl Api { pub fn new(shows: Arc<Shows>, _t: Secret, _m: usize) -> Api { Api{shows} } }
-async fn whep(State(api): State<Api>, Path(show): Path<String>, body: String) -> Response {
-    let Ok(show) = api.shows.get(&ShowId::parse(&show).unwrap()) else { return axum::http::StatusCode::NOT_FOUND.into_response() };
-    let d = api.shows.deliver().clone();
-    let r = tokio::task::spawn_blocking(move || d.join(show.feed(), &body, IpAddr::V4(Ipv4Addr::LOCALHOST))).await.unwrap();
-    match r { Ok(j) => (axum::http::StatusCode::CREATED, [("content-type","application/sdp".to_string()),("location",format!("whep/{}",j.resource))], j.answer).into_response(), Err(e) => (axum::http::StatusCode::BAD_REQUEST, e.to_string()).into_response() }
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::sync::Semaphore;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use auth::{Operator, Role};
+pub use problem::Problem;
+
+use crate::config::Secret;
+use crate::overlay::Photo;
+use crate::show::{Handle, ShowId, Shows};
+
+/// What the routes work on.
+pub struct Api {
+    shows: Arc<Shows>,
+    /// What an operator must bring.
+    admin_token: Secret,
+    /// Bytes of one uploaded picture.
+    most_image_bytes: usize,
+    /// Uploads held in memory at a time; further ones wait.
+    uploads: Semaphore,
+    /// Pictures decoded at a time (200 MB each at the worst); further ones wait.
+    decodings: Semaphore,
+    /// Joins being answered at a time; further ones are sent away, for a browser to try again.
+    joins: Arc<Semaphore>,
 }
-async fn health(State(api): State<Api>, Path(show): Path<String>) -> Response {
-    axum::Json(api.shows.get(&ShowId::parse(&show).unwrap()).unwrap().health()).into_response()
+
+/// Every route but the pages'.
+pub fn router(api: Api) -> Router {
+    let (routes, document) = documented().split_for_parts();
+    let document = Arc::new(document);
+    let describe = get(move || std::future::ready(Json(document.clone())));
+    routes
+        .route("/api/openapi.json", describe)
+        .fallback(nothing_here)
+        .with_state(Arc::new(api))
+        .layer(DefaultBodyLimit::max(MOST_JSON))
+        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
+        .layer(middleware::from_fn(problem::everywhere))
 }
-pub fn router(api: Api) -> Router { Router::new().route("/healthz", get(|| async {"ok"})).route("/s/{show}/whep", post(whep)).route("/health/{show}", get(health)).with_state(api) }
+
+/// Bytes of a JSON body.
+const MOST_JSON: usize = 64 << 10;
+/// Requests being worked on; further ones wait, within [`LONGEST`].
+const AT_A_TIME: usize = 256;
+/// How long any request may take, its upload included.
+const LONGEST: Duration = Duration::from_secs(30);
+
+impl Api {
+    /// `most_image_bytes` bounds one uploaded picture; what [`Photo`] takes bounds it too.
+    pub fn new(shows: Arc<Shows>, admin_token: Secret, most_image_bytes: usize) -> Api {
+        Api {
+            shows,
+            admin_token,
+            most_image_bytes: most_image_bytes.min(Photo::MOST_BYTES),
+            uploads: Semaphore::new(4),
+            decodings: Semaphore::new(1),
+            joins: Arc::new(Semaphore::new(32)),
+        }
+    }
+
+    /// The running show that an address names.
+    fn show(&self, id: &str) -> Result<Handle, Problem> {
+        Ok(self.shows.get(&show_id(id)?)?)
+    }
+}
+
+fn show_id(id: &str) -> Result<ShowId, Problem> {
+    ShowId::parse(id).map_err(|error| Problem::unreadable(error).in_field("show"))
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "hawker",
+        description = "A live-shopping video server. Writes need `Authorization: Bearer` with the admin token. Unknown \
+                       fields are refused; every error is problem+json (RFC 9457).",
+    ),
+    components(schemas(problem::Body)),
+    tags(
+        (name = "shows", description = "Shows and how they are set up"),
+        (name = "products", description = "What a show sells"),
+        (name = "stage", description = "What is on the picture now"),
+        (name = "viewers", description = "What a viewer's page asks: public"),
+        (name = "operation", description = "Is it well, what does it do"),
+    )
+)]
+struct Document;
+
+fn documented() -> OpenApiRouter<Arc<Api>> {
+    let mut document = Document::openapi();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+
+    let operators = OpenApiRouter::new()
+        .routes(routes!(shows::list))
+        .routes(routes!(shows::put, shows::get, shows::patch, shows::delete))
+        .routes(routes!(shows::key))
+        .routes(routes!(shows::health))
+        .routes(routes!(products::list))
+        .routes(routes!(products::put, products::get, products::delete))
+        .routes(routes!(products::put_image, products::delete_image))
+        .routes(routes!(stage::put_card, stage::delete_card))
+        .routes(routes!(stage::put_countdown, stage::delete_countdown))
+        .layer(middleware::map_response(unstored));
+    let public = OpenApiRouter::new()
+        .routes(routes!(live::live))
+        .routes(routes!(products::get_image))
+        .routes(routes!(whep::join, whep::options))
+        .routes(routes!(whep::leave, whep::resource_options))
+        .layer(middleware::map_response(whep::open_to_all));
+    OpenApiRouter::with_openapi(document)
+        .nest("/api/v1", operators)
+        .merge(public)
+        .routes(routes!(healthz))
+        .routes(routes!(metrics::metrics))
+}
+
+/// Whether the server is ready.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "Ready")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn nothing_here(request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::new(StatusCode::NOT_FOUND, "nothing-here", format!("there is nothing at {path}: see /api/openapi.json"))
+}
+
+/// What an operator reads is kept by no cache.
+async fn unstored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod pipeline;
 mod pull;
 mod raster;
 pub mod registry;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 pub mod settings;
 pub mod stages;
 pub mod state;

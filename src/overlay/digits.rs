@@ -94,7 +94,7 @@ impl Face {
     fn of_tenths(tenths: i64) -> Face {
         match tenths {
             ..6_000 => Face::Minutes,
-            ..36_000 => Face::TenMinutes,
+            6_000..36_000 => Face::TenMinutes,
             _ if ceil_div(tenths, 10) < 360_000 => Face::Hours,
             _ => Face::HundredHours,
         }

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use takumi::prelude::{FontResource, Fonts, FromHtmlOptions, ImageSourceInput, Node, NodeKind, RenderOptions, StyleSheet, Viewport};
-use takumi::prelude::MeasuredNode;
+use takumi::prelude::{
+    DitheringAlgorithm, FontResource, Fonts, FromHtmlOptions, ImageSourceInput, MeasuredNode, Node, NodeKind,
+    RenderOptions, StyleSheet, Viewport,
+};
 
 use super::digits::Face;
 use super::photo::Photo;
@@ -18,9 +20,11 @@ pub struct Typesetter {
     fonts: Fonts,
 }
 
-/// A page ready to paint: its nodes, its pictures in their places.
+/// A page ready to paint: its nodes with its pictures in their places, and the part of the canvas to paint.
 pub struct Page {
     node: Node,
+    canvas: Resolution,
+    area: Rect,
 }
 
 /// Where a page put what the compositor has to find again.
@@ -40,7 +44,7 @@ pub enum HtmlError {
     TooDeep,
     #[error("the page has {nodes} nodes; it may have {MOST_NODES}")]
     TooManyNodes { nodes: usize },
-    #[error("the page has a box of {width:.0}x{height:.0} on a canvas of {canvas}")]
+    #[error("the page's boxes reach {width:.0}x{height:.0} on a canvas of {canvas}")]
     TooLarge { width: f32, height: f32, canvas: Resolution },
     #[error("painting failed: {0}")]
     Paint(String),
@@ -63,14 +67,17 @@ impl Typesetter {
     }
 
     /// Paints a page on an otherwise transparent canvas.
-    pub fn paint(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> Result<Painting, HtmlError> {
-        let bitmap = takumi::render(self.options(page, sheet, canvas)).map_err(|e| HtmlError::Paint(e.to_string()))?;
-        Ok(Painting { resolution: canvas, rgba: bitmap.into_raw() })
+    pub fn paint(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Painting, HtmlError> {
+        if page.area.is_empty() {
+            return Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: vec![] });
+        }
+        let bitmap = takumi::render(self.options(page, sheet)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: bitmap.into_raw() })
     }
 
     /// Finds a page's landmarks: paints it once more with nothing but them visible, each in a colour of its own. Unlike a
     /// look at the layout tree this holds for whatever a template does (nesting, transforms, positions).
-    pub fn landmarks(&self, page: &Page, css: &str, canvas: Resolution) -> Result<Landmarks, HtmlError> {
+    pub fn landmarks(&self, page: &Page, css: &str) -> Result<Landmarks, HtmlError> {
         let mut css = format!("{css}\n{ONLY_LANDMARKS}");
         for cell in 0..Face::MOST_CELLS {
             let blue = marker_of_cell(cell);
@@ -78,10 +85,9 @@ impl Typesetter {
         }
         css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
         let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
-        let painting = self.paint(page, &Arc::new(sheet), canvas)?;
-        let cell = |cell: usize| {
-            painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8)
-        };
+        let painting = self.paint(page, &Arc::new(sheet))?;
+        let cell =
+            |cell: usize| painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8);
         let hit = painting.bounds(|[r, g, _, a]| a > 0 && g > r);
         Ok(Landmarks {
             // Cells may cover its edges.
@@ -91,8 +97,9 @@ impl Typesetter {
     }
 
     /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
-    pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> Result<(), HtmlError> {
-        let root = takumi::measure(self.options(page, sheet, canvas)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+    pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<(), HtmlError> {
+        let root = takumi::measure(self.options(page, sheet)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let canvas = page.canvas;
         let most = MOST_CANVASES * canvas.width.max(canvas.height) as f32;
         match largest(&root) {
             (width, height) if width > most || height > most => Err(HtmlError::TooLarge { width, height, canvas }),
@@ -100,26 +107,41 @@ impl Typesetter {
         }
     }
 
-    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>, canvas: Resolution) -> RenderOptions<'_> {
-        let viewport = Viewport::new((canvas.width, canvas.height)).with_font_size(rem(canvas));
+    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>) -> RenderOptions<'_> {
+        let mut viewport = Viewport::new((page.area.w, page.area.h)).with_font_size(rem(page.canvas));
+        // `vw` and `vh` are the canvas's, whatever part of it is painted.
+        let unit = viewport.unit_reference.get_or_insert_default();
+        (unit.width, unit.height) = (page.canvas.width as f32, page.canvas.height as f32);
         RenderOptions::builder()
             .viewport(viewport)
             .node(page.node.clone())
             .fonts(&self.fonts)
             .stylesheet(sheet.clone())
+            .dithering(DitheringAlgorithm::OrderedBayer)
             .build()
     }
 }
 
 impl Page {
-    /// Parses HTML. `<img src="NAME">` shows the image of that name; any other source shows nothing.
-    pub fn parse(html: &str, images: &BTreeMap<String, Arc<Photo>>) -> Result<Page, HtmlError> {
+    /// Parses HTML, to be laid out on a canvas and painted inside of `area`. `<img src="NAME">` shows the image of that name;
+    /// any other source shows nothing.
+    pub fn parse(
+        html: &str,
+        images: &BTreeMap<String, Arc<Photo>>,
+        canvas: Resolution,
+        area: Rect,
+    ) -> Result<Page, HtmlError> {
+        let html = format!(
+            r#"<div style="position:absolute;left:-{}px;top:-{}px;width:{}px;height:{}px">{html}</div>"#,
+            area.x, area.y, canvas.width, canvas.height
+        );
+
         // No Tailwind: classes mean what the template's own CSS says.
         let options = FromHtmlOptions::builder().max_depth(MOST_DEPTH).tailwind_property("data-no-tailwind").build();
-        let mut node = takumi::from_html(html, options).map_err(|_| HtmlError::TooDeep)?;
+        let mut node = takumi::from_html(&html, options).map_err(|_| HtmlError::TooDeep)?;
         let mut nodes = 0;
         place_images(&mut node, images, &mut nodes);
-        if nodes > MOST_NODES { Err(HtmlError::TooManyNodes { nodes }) } else { Ok(Page { node }) }
+        if nodes > MOST_NODES { Err(HtmlError::TooManyNodes { nodes }) } else { Ok(Page { node, canvas, area }) }
     }
 }
 
@@ -148,11 +170,9 @@ fn rem(canvas: Resolution) -> f32 {
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
 }
 
+/// The widest width and the highest height of any box.
 fn largest(node: &MeasuredNode) -> (f32, f32) {
-    node.children
-        .iter()
-        .map(largest)
-        .fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
+    node.children.iter().map(largest).fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
 }
 
 fn font_files(folder: &Path) -> Result<Vec<PathBuf>, HtmlError> {

@@ -125,25 +125,29 @@ impl Painter {
     fn paint_anew(&self, template: &Template, job: &Job<'_>) -> Result<Painted, PaintError> {
         let in_html =
             |source| PaintError::Html { layer: job.spec.id.clone(), template: job.spec.template.clone(), source };
-        let size = job.canvas.resolution;
-        let page = self.page(template, job, 0)?;
-        self.typesetter.check(&page, &template.sheet, size).map_err(in_html)?;
-        let painting = self.typesetter.paint(&page, &template.sheet, size).map_err(in_html)?;
-        let landmarks = self.typesetter.landmarks(&page, &template.css, size).map_err(in_html)?;
+        let whole = Rect::of(job.canvas.resolution);
+        let page = self.page(template, job, 0, whole)?;
+        self.typesetter.check(&page, &template.sheet).map_err(in_html)?;
+        let painting = self.typesetter.paint(&page, &template.sheet).map_err(in_html)?;
+        let ink = painting.ink();
+        let cropped = |area| if template.croppable { area } else { whole };
+        let page = self.page(template, job, 0, cropped(ink))?;
+        let landmarks = self.typesetter.landmarks(&page, &template.css).map_err(in_html)?;
         let cells = apart(&landmarks.cells);
         let hit = if landmarks.hit.is_empty() { painting.bounds(|pixel| pixel[3] > 0) } else { landmarks.hit };
         let cut = |painting: &Painting| -> Vec<Raster> {
             cells.iter().map(|cell| Raster::of(painting, job.canvas.colour, *cell, &[])).collect()
         };
-        let base = Raster::of(&painting, job.canvas.colour, painting.ink(), &cells);
+        let base = Raster::of(&painting, job.canvas.colour, ink, &cells);
         // Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
+        let area = cropped(around(&cells).within(whole));
         let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
         for digit in 0..if cells.is_empty() { 0 } else { 10 } {
             let cuts = match digit {
                 0 => cut(&painting),
                 _ => {
-                    let page = self.page(template, job, digit)?;
-                    cut(&self.typesetter.paint(&page, &template.sheet, size).map_err(in_html)?)
+                    let page = self.page(template, job, digit, area)?;
+                    cut(&self.typesetter.paint(&page, &template.sheet).map_err(in_html)?)
                 }
             };
             looks.iter_mut().zip(cuts).for_each(|(looks, cut)| looks.push(cut));
@@ -156,10 +160,10 @@ impl Painter {
     }
 
     /// The template with its values, and one digit in every cell.
-    fn page(&self, template: &Template, job: &Job<'_>, digit: u8) -> Result<Page, PaintError> {
+    fn page(&self, template: &Template, job: &Job<'_>, digit: u8, area: Rect) -> Result<Page, PaintError> {
         let in_template = |source| PaintError::Template { layer: job.spec.id.clone(), source };
         let html = self.templates.render(template, &job.values(digit)).map_err(in_template)?;
-        Page::parse(&html, &job.phase.images).map_err(|source| PaintError::Html {
+        Page::parse(&html, &job.phase.images, job.canvas.resolution, area).map_err(|source| PaintError::Html {
             layer: job.spec.id.clone(),
             template: job.spec.template.clone(),
             source,
@@ -241,6 +245,13 @@ fn apart(cells: &[Rect]) -> Vec<Rect> {
     apart
 }
 
+/// Every cell, and the pixels beside them that their chroma takes in.
+fn around(cells: &[Rect]) -> Rect {
+    let all = cells.iter().copied().fold(Rect::default(), Rect::union);
+    let (x, y) = (all.x.saturating_sub(2), all.y.saturating_sub(2));
+    Rect { x, y, w: all.right() + 2 - x, h: all.bottom() + 2 - y }
+}
+
 /// Paintings by what they depend on. Bounded: the one that was not used for the longest time goes first.
 #[derive(Default)]
 struct Kept {
@@ -277,3 +288,253 @@ impl Kept {
 const MOST_KEPT_BYTES: usize = 96 << 20;
 /// The longest side of a canvas (2160p).
 const MOST_SIDE: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Colour, MediaTime, Pool, Resolution};
+    use crate::overlay::compose::cpu;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::time::Duration;
+
+    const HD: Canvas = Canvas { resolution: Resolution::new(1280, 720), colour: Colour::BT709 };
+    const ENDS: MediaTime = MediaTime::from_ticks(60 * 90_000);
+
+    fn painter() -> Painter {
+        Painter::new(PainterConfig::default()).unwrap()
+    }
+
+    fn countdown() -> LayerSpec {
+        let running = json!({"price": "$9.90", "title": "Candle", "ended": false});
+        let over = json!({"price": "$24.90", "title": "Candle", "ended": true});
+        LayerSpec {
+            id: "countdown".into(),
+            template: "countdown".into(),
+            z: 1,
+            hit: None,
+            phases: vec![
+                PhaseSpec {
+                    from: Some(MediaTime::ZERO),
+                    until: Some(ENDS),
+                    values: running,
+                    ends: Some(ENDS),
+                    ..PhaseSpec::default()
+                },
+                PhaseSpec { from: Some(ENDS), values: over, ends: Some(ENDS), ..PhaseSpec::default() },
+            ],
+        }
+    }
+
+    fn card() -> LayerSpec {
+        let offer =
+            json!({"title": "Candle", "price": "$9.90", "old_price": "$24.90", "discount": "-60%", "sold_out": false});
+        let regular = json!({"title": "Candle", "price": "$24.90", "sold_out": false});
+        LayerSpec {
+            id: "card".into(),
+            template: "card".into(),
+            z: 0,
+            hit: Some("candle".into()),
+            phases: vec![
+                PhaseSpec { until: Some(ENDS), values: offer, ..PhaseSpec::default() },
+                PhaseSpec { from: Some(ENDS), values: regular, ..PhaseSpec::default() },
+            ],
+        }
+    }
+
+    /// All three planes of a grey picture with a scene on it.
+    fn pixels(scene: &Scene, at: MediaTime) -> Vec<u8> {
+        let canvas = scene.canvas();
+        let mut picture = Pool::new(canvas.resolution).take(canvas.colour);
+        picture.fill([90, 120, 140]);
+        cpu::draw(&scene.frame(at), &mut picture);
+        picture.planes_mut().into_iter().flat_map(|(samples, _)| samples.iter().copied()).collect()
+    }
+
+    fn left(time: Duration) -> MediaTime {
+        ENDS - time
+    }
+
+    #[test]
+    fn digits_put_together_are_the_text_painted_at_once() {
+        let (painter, spec) = (painter(), countdown());
+        let at = left(Duration::from_millis(29_650));
+        for canvas in [HD, Canvas { resolution: Resolution::new(720, 1280), colour: Colour::BT601 }] {
+            let scene = painter.paint(1, std::slice::from_ref(&spec), canvas).unwrap();
+            let text = scene.clock_text("countdown", at).unwrap();
+            assert_eq!(text, "0:29.7");
+            let mut cells = 0..;
+            let clock: Vec<Value> = text
+                .chars()
+                .map(|c| match c.is_ascii_digit() {
+                    true => context! { cell => cells.next().map(|n| format!("cell-{n}")), text => c.to_string() },
+                    false => context! { text => c.to_string() },
+                })
+                .collect();
+            let job = Job { spec: &spec, phase: &spec.phases[0], face: Some(Face::Minutes), canvas };
+            let values = context! { clock => clock, ..job.values(0) };
+            let template = painter.templates.get("countdown").unwrap();
+            let html = painter.templates.render(template, &values).unwrap();
+            let page = Page::parse(&html, &BTreeMap::new(), canvas.resolution, Rect::of(canvas.resolution)).unwrap();
+            let painting = painter.typesetter.paint(&page, &template.sheet).unwrap();
+            let base = Raster::of(&painting, canvas.colour, painting.ink(), &[]);
+            let phase =
+                Phase { from: None, until: None, look: Look::Still(Arc::new(Painted { base, ..Painted::default() })) };
+            let whole = Scene::new(1, canvas, vec![Layer { id: "countdown".into(), hit: None, phases: vec![phase] }]);
+            assert!(pixels(&scene, at) == pixels(&whole, at), "{canvas:?}");
+        }
+    }
+
+    #[test]
+    fn price_digits_and_state_flip_in_the_frame_of_the_end() {
+        let scene = painter().paint(4, &[countdown(), card()], HD).unwrap();
+        let tick = MediaTime::from_ticks(ENDS.ticks() - 1);
+        assert_eq!(scene.rev(), 4);
+        assert_eq!(scene.clock_text("countdown", tick).unwrap(), "0:00.1");
+        assert_eq!(scene.clock_text("countdown", ENDS).unwrap(), "0:00.0");
+        assert_eq!(scene.clock_text("card", ENDS), None);
+        assert_eq!(scene.next_change(MediaTime::ZERO), Some(ENDS));
+        assert_eq!(scene.next_change(ENDS), None);
+        // Every frame of the last tenth is one picture, every frame after the end another.
+        assert!(pixels(&scene, tick) == pixels(&scene, left(Duration::from_millis(100))));
+        assert!(pixels(&scene, tick) != pixels(&scene, ENDS));
+        assert!(pixels(&scene, ENDS) == pixels(&scene, ENDS + Duration::from_secs(100)));
+        // The card alone flips there too.
+        let card = painter().paint(4, &[card()], HD).unwrap();
+        assert!(pixels(&card, MediaTime::ZERO) == pixels(&card, tick));
+        assert!(pixels(&card, tick) != pixels(&card, ENDS));
+    }
+
+    #[test]
+    fn a_layer_shows_nothing_outside_of_its_phases() {
+        let mut spec = card();
+        spec.phases.truncate(1);
+        let scene = painter().paint(1, &[spec], HD).unwrap();
+        assert!(!scene.frame(MediaTime::ZERO).is_empty());
+        assert!(scene.frame(ENDS).is_empty());
+        assert!(scene.hits(ENDS).is_empty());
+        assert!(pixels(&scene, ENDS) == pixels(&Scene::empty(0, HD), ENDS), "the source's bytes are left as they are");
+    }
+
+    #[test]
+    fn painters_and_scenes_go_between_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Painter>();
+        shared::<Scene>();
+        shared::<Photo>();
+    }
+
+    #[test]
+    fn a_picture_of_another_size_is_left_alone() {
+        let scene = painter().paint(1, &[card()], HD).unwrap();
+        let mut picture = Pool::new(Resolution::new(640, 360)).take(Colour::BT601);
+        picture.fill([1, 2, 3]);
+        cpu::draw(&scene.frame(MediaTime::ZERO), &mut picture);
+        assert!(picture.plane_mut(0).0.iter().all(|luma| *luma == 1));
+    }
+
+    #[test]
+    fn layers_and_hits_scale_with_the_canvas() {
+        let painter = painter();
+        let hit = |resolution, specs: &[LayerSpec]| {
+            let scene = painter.paint(1, specs, Canvas { resolution, colour: Colour::BT709 }).unwrap();
+            scene.hits(MediaTime::ZERO).remove(0)
+        };
+        let (small, large) = (
+            hit(Resolution::new(1280, 720), &[card(), countdown()]),
+            hit(Resolution::new(1920, 1080), &[card(), countdown()]),
+        );
+        assert_eq!((&*small.id, &*small.tag), ("card", "candle"));
+        for (a, b) in [(small.x, large.x), (small.y, large.y), (small.w, large.w), (small.h, large.h)] {
+            assert!((a - b).abs() < 0.003, "{small:?} {large:?}");
+        }
+        // On a portrait canvas it takes most of the width.
+        let tall = hit(Resolution::new(720, 1280), &[card()]);
+        assert!(tall.w > 0.7 && tall.x + tall.w < 0.98 && tall.y + tall.h < 0.98, "{tall:?}");
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_painted_again() {
+        let painter = painter();
+        let first = painter.paint(1, &[card(), countdown()], HD).unwrap();
+        let made = painter.kept().paintings.len();
+        let second = painter.paint(2, &[card(), countdown()], HD).unwrap();
+        assert_eq!(painter.kept().paintings.len(), made);
+        assert!(std::ptr::eq(
+            first.rasters(MediaTime::ZERO).next().unwrap(),
+            second.rasters(MediaTime::ZERO).next().unwrap()
+        ));
+        let mut changed = card();
+        changed.phases[0].values["title"] = "Lamp".into();
+        painter.paint(3, &[changed], HD).unwrap();
+        assert_eq!(painter.kept().paintings.len(), made + 1);
+    }
+
+    #[test]
+    fn the_longest_unused_painting_goes_first() {
+        let large = || {
+            let painting = Painting {
+                canvas: Rect { w: 4096, h: 2048, ..Rect::default() },
+                area: Rect { w: 4096, h: 2048, ..Rect::default() },
+                rgba: vec![255; 4096 * 2048 * 4],
+            };
+            let base = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+            Arc::new(Painted { base, ..Painted::default() })
+        };
+        let mut kept = Kept::default();
+        let painted = large();
+        assert!(painted.weight() * 2 < MOST_KEPT_BYTES && painted.weight() * 3 > MOST_KEPT_BYTES);
+        kept.put([1; 32], painted.clone());
+        kept.put([2; 32], painted.clone());
+        assert!(kept.get(&[1; 32]).is_some());
+        kept.put([3; 32], painted);
+        assert!(kept.get(&[2; 32]).is_none());
+        assert!(kept.get(&[1; 32]).is_some() && kept.get(&[3; 32]).is_some());
+        assert!(kept.bytes <= MOST_KEPT_BYTES);
+    }
+
+    #[test]
+    fn the_built_in_template_serves_where_a_folders_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("card.html"), "<div>{{ nothing_of_that_name }}</div>").unwrap();
+        fs::write(folder.path().join("huge.html"), "<div style='width:999999px;height:9px'>x</div>").unwrap();
+        fs::write(folder.path().join("many.html"), "{% for a in range(600) %}<i>x</i>{% endfor %}").unwrap();
+        fs::write(folder.path().join("deep.html"), "<p>".to_owned() + &"<div>".repeat(99)).unwrap();
+        let painter =
+            Painter::new(PainterConfig { templates: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+        let scene = painter.paint(1, &[card()], HD).unwrap();
+        let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], HD).unwrap();
+        assert!(pixels(&scene, ENDS) == pixels(&built_in, ENDS));
+        let refused = [
+            ("huge", "boxes reach 999999x720"),
+            ("many", "nodes; it may have"),
+            ("deep", "nests deeper"),
+            ("none", "no template"),
+        ];
+        for (name, why) in refused {
+            let spec = LayerSpec { template: name.into(), ..card() };
+            let error = painter.paint(1, &[spec], HD).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("card"), "{error}");
+        }
+        assert!(painter.paint(1, &[], Canvas { resolution: Resolution::new(7, 8), ..HD }).is_err());
+    }
+
+    #[test]
+    fn a_photo_is_shown_and_text_cannot_bring_one_in() {
+        let painter = painter();
+        let red = image::RgbImage::from_pixel(8, 8, image::Rgb([255, 0, 0]));
+        let mut png = std::io::Cursor::new(vec![]);
+        red.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let photo = Arc::new(Photo::decode(png.get_ref()).unwrap());
+        let mut with = card();
+        with.phases[0].images = BTreeMap::from([("photo".to_owned(), photo)]);
+        let mut injected = card();
+        injected.phases[0].values["title"] = "<img src=\"photo\">".into();
+        let paint = |spec: LayerSpec| pixels(&painter.paint(1, &[spec], HD).unwrap(), MediaTime::ZERO);
+        let redness = |pixels: &[u8]| pixels.iter().filter(|sample| **sample > 230).count();
+        let (bare, with, injected) = (redness(&paint(card())), redness(&paint(with)), redness(&paint(injected)));
+        assert!(with > bare + 2000, "{with} {bare}");
+        assert!(injected < bare + 2000, "{injected} {bare}");
+    }
+}

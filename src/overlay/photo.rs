@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use sha2::{Digest, Sha256};
 use takumi::prelude::RgbaImage;
 
@@ -30,7 +30,7 @@ pub enum PhotoError {
 
 impl Photo {
     pub const MOST_BYTES: usize = 10 << 20;
-    /// A phone's 50-megapixel shot goes; what it takes while decoding is 200 MB.
+    /// A phone's largest shot; decoding one takes 150 MB for a moment.
     pub const MOST_PIXELS: u64 = 50_000_000;
     /// The longer side that is kept: a card's photo on a 2160p canvas, twice over.
     pub const LONGEST_SIDE: u32 = 960;
@@ -45,7 +45,7 @@ impl Photo {
         if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) {
             return Err(PhotoError::UnknownFormat);
         }
-        let damaged = |error: image::ImageError| PhotoError::Damaged(error.to_string());
+        let damaged = |error: ImageError| PhotoError::Damaged(error.to_string());
         let mut limits = Limits::default();
         limits.max_alloc = Some(MOST_DECODE_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -57,8 +57,15 @@ impl Photo {
             return Err(PhotoError::TooManyPixels { width, height });
         }
         let orientation = decoder.orientation().map_err(damaged)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        if width.max(height) > Photo::LONGEST_SIDE {
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+            ImageError::Limits(_) => PhotoError::TooManyPixels { width, height },
+            error => damaged(error),
+        })?;
+        // A quick average brings a camera's picture near, a good filter brings it there.
+        if width.max(height) > 4 * Photo::LONGEST_SIDE {
+            picture = picture.thumbnail(2 * Photo::LONGEST_SIDE, 2 * Photo::LONGEST_SIDE);
+        }
+        if picture.width().max(picture.height()) > Photo::LONGEST_SIDE {
             picture = picture.resize(Photo::LONGEST_SIDE, Photo::LONGEST_SIDE, FilterType::CatmullRom);
         }
         picture.apply_orientation(orientation);
@@ -94,5 +101,74 @@ impl fmt::Debug for Photo {
     }
 }
 
-/// Memory that a decoder may take at once: the pixels at 16 bits RGBA would be more, such pictures must be smaller.
+/// Memory that a decoder may take at once. Pixels of 64 bits reach it sooner; such pictures must be smaller.
 const MOST_DECODE_BYTES: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(vec![]);
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn jpeg_png_and_webp_are_read_and_nothing_else() {
+        let picture = RgbImage::from_pixel(6, 4, Rgb([200, 30, 40]));
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+            let photo = Photo::decode(&encoded(&picture, format)).unwrap();
+            assert_eq!((photo.width(), photo.height()), (6, 4));
+        }
+        for bytes in [&b"GIF89a\x01\x00\x01\x00"[..], b"<svg/>", b"", b"\x00\x01\x02"] {
+            assert!(matches!(Photo::decode(bytes), Err(PhotoError::UnknownFormat)));
+        }
+    }
+
+    #[test]
+    fn a_photo_stands_as_its_exif_says() {
+        let picture = RgbImage::from_pixel(6, 4, Rgb([200, 30, 40]));
+        let jpeg = encoded(&picture, ImageFormat::Jpeg);
+        // APP1 with one IFD entry: orientation (0x0112) = 6, a quarter turn.
+        let tiff = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let mut turned = jpeg[..2].to_vec();
+        turned.extend([0xff, 0xe1, 0, tiff.len() as u8 + 2]);
+        turned.extend(tiff);
+        turned.extend(&jpeg[2..]);
+        let photo = Photo::decode(&turned).unwrap();
+        assert_eq!((photo.width(), photo.height()), (4, 6));
+    }
+
+    #[test]
+    fn a_huge_photo_is_refused_by_its_header() {
+        let mut png = encoded(&RgbImage::new(1, 1), ImageFormat::Png);
+        // IHDR: width and height at 16, its CRC at 29.
+        png[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+        let crc = png[12..29].iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        });
+        png[29..33].copy_from_slice(&(!crc).to_be_bytes());
+        let refused = Photo::decode(&png).unwrap_err();
+        assert!(matches!(refused, PhotoError::TooManyPixels { width: 65536, height: 65536 }), "{refused}");
+        let refused = Photo::decode(&vec![0xff; Photo::MOST_BYTES + 1]).unwrap_err();
+        assert!(matches!(refused, PhotoError::TooManyBytes { .. }));
+    }
+
+    #[test]
+    fn damaged_photos_are_told_and_large_ones_scaled_down() {
+        let jpeg = encoded(&RgbImage::from_pixel(64, 64, Rgb([9, 9, 9])), ImageFormat::Png);
+        assert!(matches!(Photo::decode(&jpeg[..jpeg.len() / 2]), Err(PhotoError::Damaged(_))));
+        let wide = Photo::decode(&encoded(&RgbImage::new(2000, 500), ImageFormat::Jpeg)).unwrap();
+        assert_eq!((wide.width(), wide.height()), (960, 240));
+    }
+
+    #[test]
+    fn the_same_pixels_have_the_same_hash() {
+        let photo =
+            |shade| Photo::decode(&encoded(&RgbImage::from_pixel(6, 4, Rgb([shade; 3])), ImageFormat::Png)).unwrap();
+        assert_eq!(photo(7).hash(), photo(7).hash());
+        assert_ne!(photo(7).hash(), photo(8).hash());
+    }
+}

@@ -3,9 +3,11 @@
 use crate::media::Resolution;
 use crate::media::frame::{Colour, Matrix, Range};
 
-/// Straight-alpha RGBA, 8 bits, row by row: what a whole canvas looks like with nothing but one layer on it.
+/// Straight-alpha RGBA, 8 bits, row by row: what a part of the canvas looks like with nothing but one layer on it. Outside
+/// of the part it is transparent.
 pub struct Painting {
-    pub resolution: Resolution,
+    pub canvas: Rect,
+    pub area: Rect,
     pub rgba: Vec<u8>,
 }
 
@@ -19,6 +21,11 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// A whole canvas.
+    pub fn of(resolution: Resolution) -> Rect {
+        Rect { x: 0, y: 0, w: resolution.width, h: resolution.height }
+    }
+
     pub fn is_empty(self) -> bool {
         self.w == 0 || self.h == 0
     }
@@ -49,8 +56,11 @@ impl Rect {
         Rect { x, y, w: self.right().max(other.right()) - x, h: self.bottom().max(other.bottom()) - y }
     }
 
-    fn contains(self, x: u32, y: u32) -> bool {
-        (self.x..self.right()).contains(&x) && (self.y..self.bottom()).contains(&y)
+    /// The part of it that lies inside of another.
+    pub fn within(self, other: Rect) -> Rect {
+        let (x, y) = (self.x.clamp(other.x, other.right()), self.y.clamp(other.y, other.bottom()));
+        let (right, bottom) = (self.right().clamp(x, other.right()), self.bottom().clamp(y, other.bottom()));
+        Rect { x, y, w: right.max(x) - x, h: bottom.max(y) - y }
     }
 }
 
@@ -85,33 +95,30 @@ impl Raster {
     /// What `painting` shows inside of `area`, without what it shows inside of `holes`; each rectangle is taken as
     /// whole chroma samples. Chroma is filtered before it is cut, so pieces of a painting laid side by side are the painting.
     pub fn of(painting: &Painting, colour: Colour, area: Rect, holes: &[Rect]) -> Raster {
-        let canvas = painting.resolution;
-        let area = area.even();
-        let area = Rect {
-            w: area.right().min(canvas.width).saturating_sub(area.x),
-            h: area.bottom().min(canvas.height).saturating_sub(area.y),
-            ..area
-        };
+        let area = area.even().within(painting.area);
         let convert = Convert::to(colour);
-        let holes: Vec<Rect> = holes.iter().map(|hole| hole.even()).collect();
-        let in_hole = |x: u32, y: u32| holes.iter().any(|hole| hole.contains(x, y));
+        let holes: Vec<Rect> = holes.iter().map(|hole| hole.even().within(area)).collect();
         let mut raster = Raster::default();
+        let mut row = vec![];
         for y in area.y..area.bottom() {
-            raster.luma.push_row(area.x, y, area.w, |x| {
-                let pixel = painting.pixel(x, y);
-                if pixel[3] == 0 || in_hole(x, y) { (0, 0) } else { convert.luma(pixel) }
-            });
-        }
-        let mut rows = [vec![], vec![]];
-        for y in area.y / 2..area.bottom() / 2 {
-            rows.iter_mut().for_each(Vec::clear);
-            for x in area.x / 2..area.right() / 2 {
-                let [cb, cr] = if in_hole(2 * x, 2 * y) { [(0, 0); 2] } else { convert.chroma(painting, x, y) };
-                rows[0].push(cb);
-                rows[1].push(cr);
+            row.clear();
+            row.extend(painting.row(y, area).iter().map(|pixel| convert.luma(*pixel)));
+            for hole in holes.iter().filter(|hole| (hole.y..hole.bottom()).contains(&y)) {
+                row[(hole.x - area.x) as usize..][..hole.w as usize].fill((0, 0));
             }
-            for (plane, row) in raster.chroma.iter_mut().zip(&rows) {
-                plane.push_row(area.x / 2, y, area.w / 2, |x| row[(x - area.x / 2) as usize]);
+            raster.luma.push_row(area.x, y, &row);
+        }
+        let mut columns = vec![];
+        let [cb, cr] = &mut raster.chroma;
+        for y in (area.y..area.bottom()).step_by(2) {
+            painting.columns(y, area, &mut columns);
+            for (plane, coefficients) in [(&mut *cb, convert.chroma[0]), (&mut *cr, convert.chroma[1])] {
+                row.clear();
+                row.extend(columns.windows(3).step_by(2).map(|taps| chroma(coefficients, taps)));
+                for hole in holes.iter().filter(|hole| (hole.y..hole.bottom()).contains(&y)) {
+                    row[((hole.x - area.x) / 2) as usize..][..hole.w as usize / 2].fill((0, 0));
+                }
+                plane.push_row(area.x / 2, y / 2, &row);
             }
         }
         raster
@@ -125,42 +132,62 @@ impl Raster {
 }
 
 impl Painting {
-    /// Everything that the layer can change: its ink, and the chroma sample to the right that its last column leaks into.
+    /// Everything that the layer can change, as whole chroma samples: its ink, and the sample to the right that its last
+    /// column leaks into.
     pub fn ink(&self) -> Rect {
         let ink = self.bounds(|pixel| pixel[3] != 0);
-        let right = (ink.right() + 1).min(self.resolution.width);
-        if ink.is_empty() { ink } else { Rect { w: right - ink.x, ..ink } }
+        if ink.is_empty() { ink } else { Rect { w: ink.w + 1, ..ink }.even().within(self.canvas) }
     }
 
     /// The smallest rectangle that holds every pixel of a kind.
     pub fn bounds(&self, of: impl Fn([u8; 4]) -> bool) -> Rect {
         let mut bounds = Rect::default();
-        let width = self.resolution.width as usize;
-        for (y, row) in self.rgba.chunks_exact(width * 4).enumerate() {
+        if self.area.is_empty() {
+            return bounds;
+        }
+        for (row, y) in self.rgba.chunks_exact(self.area.w as usize * 4).zip(self.area.y..) {
             let pixels = row.as_chunks::<4>().0;
-            let (Some(first), Some(last)) = (pixels.iter().position(|p| of(*p)), pixels.iter().rposition(|p| of(*p)))
-            else {
+            let first = pixels.iter().position(|pixel| of(*pixel));
+            let (Some(first), Some(last)) = (first, pixels.iter().rposition(|pixel| of(*pixel))) else {
                 continue;
             };
-            let row = Rect { x: first as u32, y: y as u32, w: (last - first + 1) as u32, h: 1 };
+            let row = Rect { x: self.area.x + first as u32, y, w: (last - first + 1) as u32, h: 1 };
             bounds = bounds.union(row);
         }
         bounds
     }
 
-    fn pixel(&self, x: u32, y: u32) -> [u8; 4] {
-        let at = (y as usize * self.resolution.width as usize + x as usize) * 4;
-        [self.rgba[at], self.rgba[at + 1], self.rgba[at + 2], self.rgba[at + 3]]
+    /// A row's pixels inside of `area`, which lies inside of the painting's.
+    fn row(&self, y: u32, area: Rect) -> &[[u8; 4]] {
+        let start = (y - self.area.y) as usize * self.area.w as usize + (area.x - self.area.x) as usize;
+        &self.rgba.as_chunks::<4>().0[start..start + area.w as usize]
+    }
+
+    /// Two rows' pixels added up, premultiplied, from one column left of `area` on.
+    fn columns(&self, y: u32, area: Rect, columns: &mut Vec<[u32; 4]>) {
+        let left = area.x.saturating_sub(1).max(self.area.x);
+        let wide = Rect { x: left, w: area.right() - left, ..area };
+        columns.clear();
+        let premultiplied = |[r, g, b, a]: [u32; 4]| [r * a, g * a, b * a, a];
+        let rows = self.row(y, wide).iter().zip(self.row(y + 1, wide));
+        columns.extend(rows.map(|(above, below)| {
+            let (above, below) = (premultiplied(above.map(u32::from)), premultiplied(below.map(u32::from)));
+            std::array::from_fn(|c| above[c] + below[c])
+        }));
+        if left == area.x {
+            // The picture's edge stands in for what lies beyond it; beyond the painting's own there is nothing.
+            let beyond = if area.x == 0 { columns.first().copied() } else { None };
+            columns.insert(0, beyond.unwrap_or_default());
+        }
     }
 }
 
 impl Plane {
     /// Adds a row's samples, leaving out the gaps that are worth leaving out.
-    fn push_row(&mut self, x: u32, y: u32, len: u32, sample: impl Fn(u32) -> (u16, u8)) {
+    fn push_row(&mut self, x: u32, y: u32, row: &[(u16, u8)]) {
         let mut gap = 0;
         let mut open: Option<Run> = None;
-        for x in x..x + len {
-            let (s, a) = sample(x);
+        for (x, &(s, a)) in (x..).zip(row) {
             if a == 0 {
                 gap += 1;
                 continue;
@@ -214,26 +241,19 @@ impl Convert {
         let y = self.black + dot(self.luma, [r, g, b].map(f32::from));
         (quantise(f32::from(a) * y, a), a)
     }
+}
 
-    /// The chroma sample at (x, y), sited left between its two rows (MPEG-2's place, H.264's default): the taps are
-    /// 1 2 1 across and 1 1 down. The picture's edge stands in for what lies beyond it.
-    fn chroma(&self, painting: &Painting, x: u32, y: u32) -> [(u16, u8); 2] {
-        let mut alpha = 0;
-        let mut rgb = [0u32; 3];
-        for y in [2 * y, 2 * y + 1] {
-            for (x, weight) in [((2 * x).saturating_sub(1), 1), (2 * x, 2), (2 * x + 1, 1)] {
-                let [r, g, b, a] = painting.pixel(x, y).map(u32::from);
-                alpha += weight * a;
-                for (sum, c) in rgb.iter_mut().zip([r, g, b]) {
-                    *sum += weight * a * c;
-                }
-            }
-        }
-        let a = ((alpha + 4) / 8) as u8;
-        // The neutral part takes the rounded alpha, so that grey over grey stays exactly grey.
-        let neutral = 128.0 * f32::from(a);
-        self.chroma.map(|row| (quantise(neutral + dot(row, rgb.map(|c| c as f32)) / 8.0, a), a))
+/// A chroma sample, sited left between its two rows (MPEG-2's place, H.264's default): the taps are 1 2 1 across and, in the
+/// columns already, 1 1 down.
+fn chroma(coefficients: [f32; 3], taps: &[[u32; 4]]) -> (u16, u8) {
+    let [r, g, b, alpha] = std::array::from_fn(|c| taps[0][c] + 2 * taps[1][c] + taps[2][c]);
+    if alpha == 0 {
+        return (0, 0);
     }
+    let a = ((alpha + 4) / 8) as u8;
+    // The neutral part takes the rounded alpha, so that grey over grey stays exactly grey.
+    let neutral = 128.0 * f32::from(a);
+    (quantise(neutral + dot(coefficients, [r, g, b].map(|c| c as f32)) / 8.0, a), a)
 }
 
 fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {

@@ -27,6 +27,8 @@ pub struct Template {
     pub source: String,
     pub sheet: Arc<StyleSheet>,
     pub css: String,
+    /// Whether a part of its page can be painted alone: nothing in it asks for the viewport, which then is the part.
+    pub croppable: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +48,8 @@ impl Templates {
         let mut templates = Templates { own: BTreeMap::new(), built_in: BTreeMap::new(), environment: environment() };
         for (name, source) in BUILT_IN {
             let file = PathBuf::from(format!("{name}.html"));
-            let template = Template::parse(&mut templates.environment, &file, format!("built-in/{name}"), source.into())?;
+            let template =
+                Template::parse(&mut templates.environment, &file, format!("built-in/{name}"), source.into())?;
             templates.built_in.insert(name.into(), template);
         }
         let mut wrong = vec![];
@@ -122,10 +125,9 @@ impl Template {
             let context: String = error.context.as_deref().unwrap_or_default().trim().chars().take(60).collect();
             invalid(css_at + at, format!("CSS near {context:?}: {}", error.kind))
         })?;
-        let template = Template { key, sheet: Arc::new(sheet), css, source: source.clone() };
-        environment
-            .add_template_owned(template.key.clone(), markup)
-            .map_err(|error| with_file(file, &error))?;
+        let croppable = !source.contains("@media") && !source.contains("fixed");
+        let template = Template { key, sheet: Arc::new(sheet), css, source: source.clone(), croppable };
+        environment.add_template_owned(template.key.clone(), markup).map_err(|error| with_file(file, &error))?;
         Ok(template)
     }
 
@@ -226,3 +228,86 @@ const MOST_SOURCE: u64 = 256 << 10;
 const MOST_OUTPUT: usize = 64 << 10;
 /// Steps that a template may take (a step is about an instruction); the built-in ones take some hundreds.
 const FUEL: u64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minijinja::context;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+        folder
+    }
+
+    fn read(files: &[(&str, &str)]) -> (Templates, Vec<String>) {
+        let folder = folder(files);
+        let (templates, wrong) = Templates::read(Some(folder.path())).unwrap();
+        let root = format!("{}/", folder.path().display());
+        (templates, wrong.iter().map(|wrong| wrong.to_string().replace(&root, "")).collect())
+    }
+
+    fn render(source: &str, values: Value) -> Result<String, String> {
+        let (templates, wrong) = read(&[("t.html", source)]);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        templates.render(templates.get("t").unwrap(), &values).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_escaped() {
+        let html = render("<b>{{ title }}</b>", context! { title => "<script>&\"'" }).unwrap();
+        assert_eq!(html, "<b>&lt;script&gt;&amp;&quot;&#x27;</b>");
+    }
+
+    #[test]
+    fn a_folders_template_goes_before_the_built_in_one() {
+        let (templates, wrong) = read(&[("card.html", "mine"), ("ticker.html", "new"), ("notes.txt", "{{")]);
+        assert!(wrong.is_empty());
+        assert_eq!(templates.get("card").unwrap().source, "mine");
+        assert!(templates.behind("card").is_some());
+        assert_eq!(templates.get("ticker").unwrap().source, "new");
+        assert!(templates.behind("countdown").is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_file_and_line_and_the_built_in_stays() {
+        let (templates, wrong) = read(&[
+            ("card.html", "<p>\n\n{% if %}</p>"),
+            ("countdown.html", "<p>x</p>\n<style>\n.a { color: red; }\n.b { color: nonsense(; }\n</style>"),
+            ("values.html", "<style>\n.a { color: {{ colour }}; }\n</style>"),
+            ("styled.html", "<p>\n<b style='left: {{ x }}px'></b>"),
+            ("remote.html", "<style>\n\n.a { background: url(http://x/y.png); }</style>"),
+            ("open.html", "\n<style>"),
+        ]);
+        let of = |name: &str| wrong.iter().find(|wrong| wrong.starts_with(name)).cloned().unwrap_or_default();
+        assert!(of("card.html").starts_with("card.html:3: syntax error"), "{wrong:?}");
+        assert!(of("countdown.html").starts_with("countdown.html:4: CSS near"), "{wrong:?}");
+        assert_eq!(of("values.html"), "values.html:2: values cannot stand in <style>");
+        assert_eq!(of("styled.html"), "styled.html:2: values cannot stand in a style attribute");
+        assert!(of("remote.html").starts_with("remote.html:3: url() has nothing to load"), "{wrong:?}");
+        assert_eq!(of("open.html"), "open.html:2: <style> is never closed");
+        assert_eq!(templates.get("card").unwrap().source, BUILT_IN[0].1);
+        let unknown = templates.get("values").err().unwrap().to_string();
+        assert_eq!(unknown, r#"there is no template "values"; there are: card, countdown, starting_soon"#);
+    }
+
+    #[test]
+    fn lines_are_counted_past_the_style() {
+        let error = render("<style>\n.a { color: red }\n</style>\n<p>{{ missing }}</p>", context! {}).unwrap_err();
+        assert!(error.contains("t.html:4: undefined value"), "{error}");
+    }
+
+    #[test]
+    fn endless_templates_are_stopped() {
+        let long = render("{% for a in range(99999) %}x{% endfor %}", context! {}).unwrap_err();
+        assert!(long.contains("fuel"), "{long}");
+        let large = render("{{ title }}", context! { title => "x".repeat(MOST_OUTPUT + 1) }).unwrap_err();
+        assert!(large.contains("t.html"), "{large}");
+    }
+
+    #[test]
+    fn templates_reach_no_files() {
+        let error = render("{% include '/etc/passwd' %}", context! {}).unwrap_err();
+        assert!(error.contains("not found"), "{error}");
+    }
+}

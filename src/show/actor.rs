@@ -168,11 +168,16 @@ impl Actor {
         }
         let text = |event| serde_json::to_string(event).expect("an event has string keys and whole numbers only");
         self.store.append(self.id.as_str(), events.iter().map(text).collect(), self.wall()).await?;
+        let new_key = events.iter().any(|event| matches!(event, Event::KeyChanged { .. }));
         let mut state = State::clone(&self.state);
         events.into_iter().for_each(|event| state.apply(event));
         self.state = Arc::new(state);
         self.published.send_replace(self.state.clone());
         self.pull.set(self.state.source.as_ref());
+        if new_key {
+            // Whoever is on air by the old key is let in no more.
+            self.stages.end_publication();
+        }
         Ok(())
     }
 

@@ -109,11 +109,8 @@ impl Shows {
     /// Makes a show or changes its settings.
     pub async fn put(&self, id: ShowId, wanted: Wanted) -> Result<Put, Error> {
         let mut deleted = self.deleted.lock().await;
-        let taken = |key: &StreamKey| self.list().iter().any(|show| show.id() != &id && show.state().stream_key == *key);
-        if wanted.stream_key.as_ref().is_some_and(taken) {
-            return Err(Error::KeyTaken);
-        }
         let Ok(show) = self.get(&id) else {
+            self.check_key(&id, wanted.stream_key.as_ref())?;
             let rev = deleted.get(&id).copied().unwrap_or(0) + 1;
             let show = self.create(id.clone(), wanted, rev).await?;
             deleted.remove(&id);
@@ -124,8 +121,18 @@ impl Shows {
             return Err(Error::CanvasFixed { show: id, canvas });
         }
         let Wanted { title, stream_key, source, canvas: _ } = wanted;
+        self.check_key(&id, stream_key.as_ref())?;
         show.run(Command::Change(Changes { title, stream_key, source })).await?;
         Ok(Put { show, created: false })
+    }
+
+    /// Changes the settings of a show that there is.
+    pub async fn change(&self, id: &ShowId, changes: Changes) -> Result<Handle, Error> {
+        let _no_other_takes_the_key = self.deleted.lock().await;
+        let show = self.get(id)?;
+        self.check_key(id, changes.stream_key.as_ref())?;
+        show.run(Command::Change(changes)).await?;
+        Ok(show)
     }
 
     /// Ends a show for good. Its part of the log stays.
@@ -157,6 +164,12 @@ impl Shows {
 
     pub fn deliver(&self) -> &Arc<Deliver> {
         &self.parts.deliver
+    }
+
+    /// A key leads to one show.
+    fn check_key(&self, id: &ShowId, key: Option<&StreamKey>) -> Result<(), Error> {
+        let taken = |key: &StreamKey| self.list().iter().any(|show| show.id() != id && show.state().stream_key == *key);
+        if key.is_some_and(taken) { Err(Error::KeyTaken) } else { Ok(()) }
     }
 
     async fn create(&self, id: ShowId, wanted: Wanted, rev: u64) -> Result<Handle, Error> {
@@ -303,3 +316,6 @@ fn random_rtp_base() -> u32 {
     aws_lc_rs::rand::fill(&mut bits).expect("the operating system gives random bytes");
     u32::from_be_bytes(bits)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::commerce::Slug;
 use crate::commerce::slug::NotASlug;
 use crate::ingest::rtsp;
 use crate::media::Resolution;
+use crate::media::slots::Slots;
 
 /// Names a show, in its links and everywhere else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -175,7 +176,7 @@ pub struct Canvas {
 pub enum NotACanvas {
     #[error("{name} is {seen}: use an even number from {least} to {most}")]
     Side { name: &'static str, seen: u32, least: u32, most: u32 },
-    #[error("fps is {seen}: use 1 to {}", Canvas::MOST_FPS)]
+    #[error("fps is {seen}: use a divisor of 90000 up to {}, as 24, 25, 30, 50 or 60", Canvas::MOST_FPS)]
     Rate { seen: u32 },
 }
 
@@ -191,7 +192,8 @@ impl Canvas {
                 return Err(NotACanvas::Side { name, seen, least: Canvas::LEAST_SIDE, most: Canvas::MOST_SIDE });
             }
         }
-        if !(1..=Canvas::MOST_FPS).contains(&fps) {
+        // A slot is a whole number of ticks.
+        if !(1..=Canvas::MOST_FPS).contains(&fps) || !Slots::divides(fps) {
             return Err(NotACanvas::Rate { seen: fps });
         }
         Ok(Canvas { width, height, fps })
@@ -283,7 +285,9 @@ mod tests {
         assert!(matches!(Canvas::new(1279, 720, 30), Err(NotACanvas::Side { name: "width", seen: 1279, .. })));
         assert!(matches!(Canvas::new(1280, 0, 30), Err(NotACanvas::Side { name: "height", .. })));
         assert!(matches!(Canvas::new(40_000, 720, 30), Err(NotACanvas::Side { .. })));
-        assert!(matches!(Canvas::new(1280, 720, 0), Err(NotACanvas::Rate { .. })));
+        for fps in [0, 7, 61, 90_000] {
+            assert!(matches!(Canvas::new(1280, 720, fps), Err(NotACanvas::Rate { .. })), "{fps}");
+        }
         assert_eq!(Canvas::default().bitrate(), 2_488_320);
     }
 }

@@ -26,6 +26,9 @@ pub trait Stages: Send + Sync {
     /// Takes a publisher in; the newest wins.
     fn publish(&self, publisher: &Publisher) -> Box<dyn Publication>;
 
+    /// Ends the publisher that is on air, if any.
+    fn end_publication(&self);
+
     fn health(&self) -> Health;
 
     /// Ends every stage and joins its threads: blocks.
@@ -51,6 +54,10 @@ impl Stages for Pipeline {
 
     fn publish(&self, publisher: &Publisher) -> Box<dyn Publication> {
         Pipeline::publish(self, publisher)
+    }
+
+    fn end_publication(&self) {
+        Pipeline::end_publication(self);
     }
 
     fn health(&self) -> Health {

@@ -3,3 +3,4 @@
 mod support;
 
 mod proof;
+mod proof_sender;

@@ -95,3 +95,180 @@ fn avx2(d: &mut [u8], s: &[u16], a: &[u8]) {
     }
     plain(d_rest, s_rest, a_rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::frame::{Matrix, Range};
+    use crate::media::{Colour, Pool, Resolution};
+    use crate::overlay::raster::{Painting, Rect};
+
+    const SIZE: Resolution = Resolution::new(150, 46);
+    const COLOURS: [Colour; 4] = [
+        Colour::BT709,
+        Colour::BT601,
+        Colour { matrix: Matrix::Bt709, range: Range::Full },
+        Colour { matrix: Matrix::Bt601, range: Range::Full },
+    ];
+
+    /// Noise that is the same at every run (xorshift).
+    struct Noise(u32);
+
+    impl Noise {
+        fn byte(&mut self) -> u8 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            (self.0 >> 11) as u8
+        }
+    }
+
+    /// Every alpha and every colour, with a transparent island and, when `framed`, a transparent border of odd width.
+    fn painting(seed: u32, framed: bool) -> Painting {
+        let mut noise = Noise(seed);
+        let mut rgba = vec![];
+        for y in 0..SIZE.height {
+            for x in 0..SIZE.width {
+                let island = (40..90).contains(&x) && (9..20).contains(&y);
+                let inside = (7..SIZE.width - 9).contains(&x) && (5..SIZE.height - 3).contains(&y);
+                let pixel = [noise.byte(), noise.byte(), noise.byte(), noise.byte()];
+                rgba.extend(if island || (framed && !inside) { [0; 4] } else { pixel });
+            }
+        }
+        Painting { canvas: Rect::of(SIZE), area: Rect::of(SIZE), rgba }
+    }
+
+    fn picture(pool: &Pool, colour: Colour, seed: u32) -> PictureMut {
+        let mut noise = Noise(seed);
+        let mut picture = pool.take(colour);
+        for (samples, _) in picture.planes_mut() {
+            samples.iter_mut().for_each(|sample| *sample = noise.byte());
+        }
+        picture
+    }
+
+    /// What blending means, in real numbers: one plane's samples, row by row.
+    fn reference(painting: &Painting, colour: Colour, under: &[Vec<f64>; 3]) -> [Vec<f64>; 3] {
+        let (kr, kb) = if colour.matrix == Matrix::Bt601 { (0.299, 0.114) } else { (0.2126, 0.0722) };
+        let (scale_y, scale_c, black) =
+            if colour.range == Range::Limited { (219.0, 224.0, 16.0) } else { (255.0, 255.0, 0.0) };
+        let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+        // Premultiplied Y, Cb − 128, Cr − 128 and alpha, of 0..1.
+        let at = |x: usize, y: usize| -> [f64; 4] {
+            let p = &painting.rgba[(y * width + x) * 4..][..4];
+            let [r, g, b, a] = [p[0], p[1], p[2], p[3]].map(|v| f64::from(v) / 255.0);
+            let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+            let (cb, cr) = ((b - y) / (2.0 * (1.0 - kb)), (r - y) / (2.0 * (1.0 - kr)));
+            [a * (black + scale_y * y), a * scale_c * cb, a * scale_c * cr, a]
+        };
+        let mut out = under.clone();
+        for y in 0..height {
+            for x in 0..width {
+                let [luma, _, _, a] = at(x, y);
+                out[0][y * width + x] = luma + under[0][y * width + x] * (1.0 - a);
+            }
+        }
+        for y in 0..height / 2 {
+            for x in 0..width / 2 {
+                let mut sum = [0.0; 4];
+                for (tap, weight) in [((2 * x).saturating_sub(1), 1.0), (2 * x, 2.0), (2 * x + 1, 1.0)] {
+                    for row in [2 * y, 2 * y + 1] {
+                        let sample = at(tap, row);
+                        (0..4).for_each(|c| sum[c] += weight * sample[c] / 8.0);
+                    }
+                }
+                let [_, cb, cr, a] = sum;
+                for (plane, c) in [(1, cb), (2, cr)] {
+                    let i = y * (width / 2) + x;
+                    out[plane][i] = 128.0 * a + c + under[plane][i] * (1.0 - a);
+                }
+            }
+        }
+        out
+    }
+
+    fn samples(picture: &mut PictureMut) -> [Vec<f64>; 3] {
+        let widths = [SIZE.width, SIZE.width / 2, SIZE.width / 2].map(|w| w as usize);
+        let planes = picture.planes_mut();
+        let mut widths = widths.into_iter();
+        planes.map(|(samples, stride)| {
+            let width = widths.next().unwrap();
+            samples.chunks(stride).flat_map(|row| &row[..width]).map(|v| f64::from(*v)).collect()
+        })
+    }
+
+    #[test]
+    fn blending_is_within_one_step_of_the_real_numbers() {
+        let pool = Pool::new(SIZE);
+        for (seed, colour) in (1..).zip(COLOURS) {
+            for framed in [false, true] {
+                let painting = painting(seed, framed);
+                let raster = Raster::of(&painting, colour, painting.ink(), &[]);
+                let mut picture = picture(&pool, colour, seed + 100);
+                let want = reference(&painting, colour, &samples(&mut picture));
+                blend_raster(Kernel::best(), &raster, &mut picture);
+                for (plane, (got, want)) in samples(&mut picture).iter().zip(&want).enumerate() {
+                    // The reference may leave what 8 bits can hold (full range, saturated colours).
+                    let errors = got.iter().zip(want).map(|(got, want)| (got - want.clamp(0.0, 255.0)).abs());
+                    let (worst, squares) = errors.fold((0.0f64, 0.0), |(w, s), e| (w.max(e), s + e * e));
+                    let psnr = 10.0 * (255.0 * 255.0 / (squares / got.len() as f64)).log10();
+                    assert!(worst <= 1.0, "{colour:?} plane {plane}: off by {worst}");
+                    assert!(psnr >= 58.0, "{colour:?} plane {plane}: {psnr} dB");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_gives_the_same_bits() {
+        let mut noise = Noise(7);
+        for len in (0..70).chain([1000]) {
+            let d: Vec<u8> = (0..len).map(|_| noise.byte()).collect();
+            let a: Vec<u8> = (0..len).map(|n| if n % 5 == 0 { 255 } else { noise.byte() }).collect();
+            let s: Vec<u16> = a.iter().map(|a| u16::from(*a) * u16::from(noise.byte())).collect();
+            let (mut plain, mut best) = (d.clone(), d);
+            Kernel::Plain.blend(&mut plain, &s, &a);
+            Kernel::best().blend(&mut best, &s, &a);
+            assert_eq!(plain, best);
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_where_nothing_covers() {
+        let pool = Pool::new(SIZE);
+        let painting = painting(3, true);
+        let raster = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+        let mut after = picture(&pool, Colour::BT709, 9);
+        let mut before = picture(&pool, Colour::BT709, 9);
+        blend_raster(Kernel::best(), &raster, &mut after);
+        let planes = [&raster.luma, &raster.chroma[0], &raster.chroma[1]];
+        for ((plane, (after, stride)), (before, _)) in
+            planes.into_iter().zip(after.planes_mut()).zip(before.planes_mut())
+        {
+            let mut covered = vec![false; after.len()];
+            for run in &plane.runs {
+                let at = run.y as usize * stride + run.x as usize;
+                covered[at..at + run.len as usize].fill(true);
+            }
+            assert!(covered.iter().any(|covered| !covered), "the border is not covered");
+            let untouched = after.iter().zip(&*before).zip(&covered).all(|((a, b), covered)| *covered || a == b);
+            assert!(untouched);
+        }
+    }
+
+    #[test]
+    fn pieces_laid_side_by_side_are_the_painting() {
+        let pool = Pool::new(SIZE);
+        let painting = painting(5, false);
+        let holes = [Rect { x: 20, y: 8, w: 10, h: 12 }, Rect { x: 30, y: 8, w: 7, h: 11 }];
+        let whole = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+        let mut want = picture(&pool, Colour::BT709, 11);
+        blend_raster(Kernel::best(), &whole, &mut want);
+        let mut got = picture(&pool, Colour::BT709, 11);
+        blend_raster(Kernel::best(), &Raster::of(&painting, Colour::BT709, painting.ink(), &holes), &mut got);
+        for hole in holes {
+            blend_raster(Kernel::best(), &Raster::of(&painting, Colour::BT709, hole, &[]), &mut got);
+        }
+        assert!(samples(&mut got) == samples(&mut want));
+    }
+}

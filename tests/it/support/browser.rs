@@ -46,8 +46,8 @@ impl Presented {
 
 impl Browser {
     pub async fn open() -> Browser {
-        let mut driver = Command::new("chromedriver");
-        driver.args(["--port=0", "--log-level=WARNING"]);
+        let mut driver = Command::new("/bin/sh");
+        driver.args(["-c", KEEPER, "chromedriver", "--port=0", "--log-level=WARNING"]);
         let mut driver = Child::spawn("chromedriver", driver);
         let port = |line: &str| -> Option<u16> {
             line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
@@ -59,7 +59,7 @@ impl Browser {
             .map(|&argument| argument.to_owned())
             .chain([format!("--user-data-dir={}", profile.path().display())])
             .collect();
-        let capabilities = json!({ "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
+        let capabilities = json!({ "pageLoadStrategy": "eager", "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().cloned().expect("it is an object"))
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -162,6 +162,10 @@ impl Taken {
         Frame { rtp, width: self.width, height: self.height, luma, arrived: std::time::Instant::now() }
     }
 }
+
+/// Runs a program, and on SIGTERM kills the whole process group: should the trial itself be killed, the kernel tells this
+/// shell, where chromedriver would leave its browser behind.
+const KEEPER: &str = "trap 'kill -KILL 0' TERM; \"$0\" \"$@\" & wait $!";
 
 const STARTING: Duration = Duration::from_secs(20);
 

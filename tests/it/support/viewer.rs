@@ -1,6 +1,6 @@
 //! A viewer that can say what it was sent: WHEP, ICE, DTLS and SRTP by the `webrtc` crate, then eyes and ears.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
@@ -386,7 +386,7 @@ async fn listen(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc
 }
 
 async fn look(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc::Sender<Heard>>) {
-    let mut assembly = Assembly::default();
+    let mut assembly = Assembly { broken: true, ..Assembly::default() };
     while let Some(event) = track.poll().await {
         match event {
             TrackRemoteEvent::OnRtpPacket(packet) => {
@@ -395,16 +395,17 @@ async fn look(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc::
                     seen.lock().first_packet = Some(arrived);
                 }
                 let Some(watch) = &watch else { continue };
-                let (ssrc, rtp) = (packet.header.ssrc, packet.header.timestamp);
-                match assembly.take(packet) {
-                    Assembled::Nothing => {}
-                    Assembled::AccessUnit(access_unit) => {
-                        let _ = watch.send(Heard::Picture { access_unit, rtp, arrived });
+                let ssrc = packet.header.ssrc;
+                let mut lost = false;
+                assembly.take(packet, arrived, |assembled| match assembled {
+                    Assembled::AccessUnit { bytes, rtp } => {
+                        let _ = watch.send(Heard::Picture { access_unit: bytes, rtp, arrived });
                     }
-                    Assembled::Loss => {
-                        let wish = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-                        let _ = track.write_rtcp(vec![Box::new(wish)]).await;
-                    }
+                    Assembled::Loss => lost = true,
+                });
+                if lost {
+                    let wish = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
+                    let _ = track.write_rtcp(vec![Box::new(wish)]).await;
                 }
             }
             TrackRemoteEvent::OnRtcpPacket(packets) => {
@@ -421,49 +422,74 @@ fn report_in(packets: &[Box<dyn rtc::rtcp::Packet>]) -> Option<SenderReport> {
     packets.iter().find_map(|packet| packet.as_any().downcast_ref::<SenderReport>().cloned())
 }
 
-/// Packets back to access units (RFC 6184); after a loss nothing is given until the next IDR.
+/// Packets back to access units (RFC 6184). Retransmitted packets are waited for; after a loss nothing is given until the
+/// next IDR.
 #[derive(Default)]
 struct Assembly {
+    /// Packets that came before one that is missing, by their unwrapped sequence numbers.
+    waiting: BTreeMap<i64, (Instant, rtc::rtp::Packet)>,
+    next: Option<i64>,
     depacketizer: H264Packet,
     access_unit: Vec<u8>,
-    next: Option<u16>,
+    /// A part of the access unit in hand is missing.
+    torn: bool,
+    /// Nothing can be decoded before an IDR.
     broken: bool,
 }
 
 enum Assembled {
-    Nothing,
-    AccessUnit(Vec<u8>),
+    AccessUnit { bytes: Vec<u8>, rtp: u32 },
     Loss,
 }
 
 impl Assembly {
-    fn take(&mut self, packet: rtc::rtp::Packet) -> Assembled {
+    fn take(&mut self, packet: rtc::rtp::Packet, now: Instant, mut give: impl FnMut(Assembled)) {
         let sequence = packet.header.sequence_number;
-        let lost = self.next.is_some_and(|next| next != sequence);
-        self.next = Some(sequence.wrapping_add(1));
-        if lost {
-            self.broken = true;
-            self.depacketizer = H264Packet::default();
-            self.access_unit.clear();
+        let next = *self.next.get_or_insert(i64::from(sequence));
+        let sequence = next + i64::from(sequence.wrapping_sub(next as u16) as i16);
+        if sequence < next {
+            return;
         }
+        self.waiting.insert(sequence, (now, packet));
+        while let Some(first) = self.waiting.first_entry() {
+            let patience = now.duration_since(first.get().0);
+            let lost = self.next.is_some_and(|next| *first.key() != next);
+            if lost && patience < RETRANSMISSION {
+                return;
+            }
+            if lost {
+                (self.torn, self.broken) = (true, true);
+                give(Assembled::Loss);
+            }
+            let (sequence, (_, packet)) = first.remove_entry();
+            self.next = Some(sequence + 1);
+            if let Some(access_unit) = self.add(packet) {
+                give(access_unit);
+            }
+        }
+    }
+
+    fn add(&mut self, packet: rtc::rtp::Packet) -> Option<Assembled> {
         match self.depacketizer.depacketize(&packet.payload) {
             Ok(part) => self.access_unit.extend_from_slice(&part),
-            Err(_) => self.broken = true,
-        }
-        if lost {
-            return Assembled::Loss;
+            Err(_) => self.torn = true,
         }
         if !packet.header.marker {
-            return Assembled::Nothing;
+            return None;
         }
-        let access_unit = std::mem::take(&mut self.access_unit);
-        if self.broken && !has_idr(&access_unit) {
-            return Assembled::Nothing;
+        let bytes = std::mem::take(&mut self.access_unit);
+        if std::mem::take(&mut self.torn) {
+            self.depacketizer = H264Packet::default();
+            self.broken = true;
+            return None;
         }
-        self.broken = false;
-        Assembled::AccessUnit(access_unit)
+        self.broken &= !has_idr(&bytes);
+        (!self.broken).then_some(Assembled::AccessUnit { bytes, rtp: packet.header.timestamp })
     }
 }
+
+/// How long a missing packet is waited for.
+const RETRANSMISSION: Duration = Duration::from_millis(300);
 
 fn has_idr(access_unit: &[u8]) -> bool {
     access_unit.windows(5).any(|bytes| bytes[..4] == [0, 0, 0, 1] && bytes[4] & 0x1f == 5)

@@ -1,0 +1,277 @@
+//! What a show sells, and the pictures of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body as RawBody, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Operator;
+use super::body::Body;
+use super::{Api, Problem};
+use crate::commerce::catalog::{self, ImageHash, Item, ProductId, WebUrl};
+use crate::commerce::line::Title;
+use crate::commerce::money::Money;
+use crate::overlay::Photo;
+use crate::show::state::Refused;
+use crate::show::{self, Command, Handle};
+
+/// An amount of money: `{"minor": 2490, "currency": "USD"}` is $24.90.
+#[derive(ToSchema)]
+#[schema(as = Money)]
+#[expect(dead_code, reason = "describes commerce::Money to OpenAPI")]
+pub(super) struct MoneyBody {
+    /// In the currency's minor unit: cents, or whole yen.
+    #[schema(minimum = 0)]
+    minor: i64,
+    /// ISO 4217.
+    currency: String,
+}
+
+/// A product as it is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProductPut {
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    title: Title,
+    /// The regular price. A countdown sets a lower one for a while.
+    #[schema(value_type = MoneyBody)]
+    price: Money,
+    /// How many are left; not counted when absent. Zero is sold out.
+    #[serde(default)]
+    stock: Option<u32>,
+    /// Where the buyer finds it: http or https.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    url: Option<WebUrl>,
+}
+
+/// A product as it is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Product {
+    id: String,
+    #[schema(value_type = String)]
+    title: Title,
+    #[schema(value_type = MoneyBody)]
+    price: Money,
+    stock: Option<u32>,
+    #[schema(value_type = Option<String>)]
+    url: Option<WebUrl>,
+    /// Where its picture is, if it has one.
+    image: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct List {
+    products: Vec<Product>,
+}
+
+impl Product {
+    fn of(show: &Handle, id: &ProductId, item: &Item) -> Product {
+        let catalog::Product { title, price, stock, url } = item.product.clone();
+        Product { id: id.to_string(), title, price, stock, url, image: image_path(show, id, item) }
+    }
+}
+
+/// The public address of a product's picture. It changes with the picture, so that it may be kept for good.
+pub(super) fn image_path(show: &Handle, id: &ProductId, item: &Item) -> Option<String> {
+    let version = item.image?.to_string();
+    Some(format!("/api/v1/shows/{}/products/{id}/image?v={}", show.id(), &version[..16]))
+}
+
+fn product_id(id: &str) -> Result<ProductId, Problem> {
+    ProductId::parse(id).map_err(|error| Problem::unreadable(error).in_field("product"))
+}
+
+fn unknown(id: &ProductId) -> Problem {
+    show::Error::Refused(Refused::UnknownProduct { seen: id.clone() }).into()
+}
+
+/// Every product of a show, by id.
+#[utoipa::path(get, path = "/shows/{show}/products", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    responses(
+        (status = 200, body = List),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn list(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+) -> Result<Json<List>, Problem> {
+    let show = api.show(&show)?;
+    let state = show.state();
+    Ok(Json(List { products: state.catalog.iter().map(|(id, item)| Product::of(&show, id, item)).collect() }))
+}
+
+/// Puts a product into the catalog, or changes it. Its picture stays.
+#[utoipa::path(put, path = "/shows/{show}/products/{product}", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path), ("product" = String, Path, description = "1 to 64 of a-z, 0-9 and -")),
+    request_body = ProductPut,
+    responses(
+        (status = 201, body = Product, description = "Added"),
+        (status = 200, body = Product, description = "Changed"),
+        (status = 409, body = super::problem::Body, content_type = "application/problem+json",
+            description = "Its price was to change while a countdown holds it"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+    Body(body): Body<ProductPut>,
+) -> Result<(StatusCode, Json<Product>), Problem> {
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
+    let ProductPut { title, price, stock, url } = body;
+    let known = show.state().catalog.get(&id).is_some();
+    let product = catalog::Product { title, price, stock, url };
+    let done = show.run(Command::PutProduct { id: id.clone(), product }).await?;
+    let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(Product::of(&show, &id, item))))
+}
+
+/// A product as it is.
+#[utoipa::path(get, path = "/shows/{show}/products/{product}", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path), ("product" = String, Path)),
+    responses(
+        (status = 200, body = Product),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+) -> Result<Json<Product>, Problem> {
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
+    let state = show.state();
+    let item = state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
+    Ok(Json(Product::of(&show, &id, item)))
+}
+
+/// Takes a product out of the catalog. One that is on the picture is to be taken off the stage first.
+#[utoipa::path(delete, path = "/shows/{show}/products/{product}", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path), ("product" = String, Path)),
+    responses(
+        (status = 204),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let id = product_id(&product)?;
+    api.show(&show)?.run(Command::RemoveProduct { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a product its picture: the bytes of a JPEG, PNG or WebP.
+#[utoipa::path(put, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path), ("product" = String, Path)),
+    request_body(content = [u8], content_type = "application/octet-stream", description = "JPEG, PNG or WebP, at most 50 megapixels and the configured bytes (8 MiB)"),
+    responses(
+        (status = 200, body = Product),
+        (status = 413, body = super::problem::Body, content_type = "application/problem+json"),
+        (status = 415, body = super::problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put_image(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Json<Product>, Problem> {
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
+    if show.state().catalog.get(&id).is_none() {
+        return Err(unknown(&id));
+    }
+    let most = api.most_image_bytes;
+    let too_large = || {
+        let detail = format!("the picture has more than {most} bytes: make it smaller");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", detail)
+    };
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if said.is_some_and(|bytes| bytes > most) {
+        return Err(too_large());
+    }
+    let stopping = |_| Problem::from(show::Error::Stopping);
+    let _upload = api.uploads.acquire().await.map_err(stopping)?;
+    let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
+    let decoding = api.decodings.acquire().await.map_err(stopping)?;
+    let (photo, image) = {
+        let bytes = bytes.clone();
+        let decode = move || (Photo::decode(&bytes), ImageHash::of(&bytes));
+        tokio::task::spawn_blocking(decode).await.map_err(|_| Problem::invalid("image-damaged", "the picture is damaged"))?
+    };
+    drop(decoding);
+    let photo = Arc::new(photo?);
+    api.shows.store().put_blob(*image.as_bytes(), bytes).await.map_err(show::Error::from)?;
+    let done = show.set_image(id.clone(), image, photo).await?;
+    let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
+    Ok(Json(Product::of(&show, &id, item)))
+}
+
+/// Takes a product's picture away.
+#[utoipa::path(delete, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
+    params(("show" = String, Path), ("product" = String, Path)),
+    responses(
+        (status = 204),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete_image(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let id = product_id(&product)?;
+    api.show(&show)?.run(Command::RemoveImage { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A product's picture, as it was uploaded.
+#[utoipa::path(get, path = "/api/v1/shows/{show}/products/{product}/image", tag = "viewers",
+    params(("show" = String, Path), ("product" = String, Path)),
+    responses(
+        (status = 200, content_type = "image/*", body = [u8]),
+        (status = 304, description = "It is the one that If-None-Match names"),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get_image(
+    State(api): State<Arc<Api>>,
+    Path((show, product)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (show, id) = (api.show(&show)?, product_id(&product)?);
+    let state = show.state();
+    let none = || Problem::new(StatusCode::NOT_FOUND, "no-image", format!("{id} has no picture"));
+    let image = state.catalog.get(&id).ok_or_else(|| unknown(&id))?.image.ok_or_else(none)?;
+    let tag = format!("\"{image}\"");
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    let bytes = api.shows.store().blob(image.as_bytes()).await.map_err(show::Error::from)?.ok_or_else(none)?;
+    let mut response = (StatusCode::OK, bytes.clone()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&bytes)));
+    // Somebody else's bytes on our own origin: a picture and nothing else.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    headers.insert(header::ETAG, HeaderValue::try_from(tag).expect("a hash in quotes is a header value"));
+    Ok(response)
+}
+
+/// By the first bytes; only these three were let in.
+fn content_type(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xFF, 0xD8, ..] => "image/jpeg",
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        _ => "image/webp",
+    }
+}

@@ -1,0 +1,259 @@
+//! Shows: how they are set up, and how they are.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Operator;
+use super::body::{Body, nullable};
+use super::stage::{OnStage, on_stage};
+use super::{Api, Problem, show_id};
+use crate::commerce::line::Title;
+use crate::show::pipeline::Health;
+use crate::show::registry::{APP, Wanted};
+use crate::show::{Canvas, Changes, Handle, SourceUrl, StreamKey};
+
+/// A show as it is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShowPut {
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    title: Title,
+    /// What OBS is given as stream key. Kept when absent; a new show without one gets a random one, which this answer shows.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    stream_key: Option<StreamKey>,
+    /// An `rtsp://` address to pull the show from; none when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    source: Option<SourceUrl>,
+    /// Kept when absent, 1280×720 at 30 for a new show; fixed once the show is made.
+    #[serde(default)]
+    #[schema(value_type = Option<CanvasBody>)]
+    canvas: Option<Canvas>,
+}
+
+/// What to change of a show; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShowPatch {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    title: Option<Title>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    stream_key: Option<StreamKey>,
+    /// An `rtsp://` address to pull the show from; null takes it away.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    source: Option<Option<SourceUrl>>,
+}
+
+/// The size and rate that viewers get, whatever comes in.
+#[derive(ToSchema)]
+#[schema(as = Canvas)]
+#[expect(dead_code, reason = "describes show::Canvas to OpenAPI")]
+pub(super) struct CanvasBody {
+    /// Even.
+    #[schema(minimum = 128, maximum = 3840)]
+    width: u32,
+    /// Even.
+    #[schema(minimum = 128, maximum = 3840)]
+    height: u32,
+    /// Frames a second.
+    #[schema(minimum = 1, maximum = 60)]
+    fps: u32,
+}
+
+/// A show as it is. Its stream key is not told here: see `/shows/{show}/key`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Show {
+    id: String,
+    #[schema(value_type = String)]
+    title: Title,
+    /// Whether somebody publishes now.
+    on_air: bool,
+    viewers: usize,
+    /// Grows with every change that the picture may show or that touches a price.
+    rev: u64,
+    /// Where it is pulled from, without credentials.
+    source: Option<String>,
+    #[schema(value_type = CanvasBody)]
+    canvas: Canvas,
+    stage: OnStage,
+    /// Where its viewers go.
+    viewer: String,
+    whep: String,
+    /// Only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_key: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct List {
+    shows: Vec<Show>,
+}
+
+/// What OBS and its like need to publish.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Key {
+    /// The application in `rtmp://HOST/live`.
+    app: &'static str,
+    stream_key: String,
+}
+
+/// How a show is: what comes in, what goes out.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ShowHealth {
+    rev: u64,
+    /// How the pull of its source goes; absent without a source, and while a publisher has taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull: Option<String>,
+    #[serde(flatten)]
+    media: Health,
+}
+
+impl Show {
+    fn of(show: &Handle) -> Show {
+        let (id, state) = (show.id(), show.state());
+        Show {
+            id: id.to_string(),
+            title: state.title.clone(),
+            on_air: show.on_air(),
+            viewers: show.feed().viewers(),
+            rev: state.rev,
+            source: state.source.as_ref().map(ToString::to_string),
+            canvas: state.canvas,
+            stage: on_stage(&state, show.wall()),
+            viewer: format!("/s/{id}"),
+            whep: format!("/s/{id}/whep"),
+            stream_key: None,
+        }
+    }
+}
+
+/// Every show, by id.
+#[utoipa::path(get, path = "/shows", tag = "shows", security(("bearer" = [])), responses(
+    (status = 200, body = List),
+    (status = 401, body = super::problem::Body, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(_: Operator, State(api): State<Arc<Api>>) -> Json<List> {
+    Json(List { shows: api.shows.list().iter().map(Show::of).collect() })
+}
+
+/// Makes a show, or sets it up anew. Its products and its stage stay.
+#[utoipa::path(put, path = "/shows/{show}", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path, description = "1 to 64 of a-z, 0-9 and -")),
+    request_body = ShowPut,
+    responses(
+        (status = 201, body = Show, description = "Made. `stream_key` is told here, and by `/shows/{show}/key` from now on."),
+        (status = 200, body = Show, description = "Set up anew"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+    Body(body): Body<ShowPut>,
+) -> Result<(StatusCode, Json<Show>), Problem> {
+    let ShowPut { title, stream_key, source, canvas } = body;
+    let wanted = Wanted { title: Some(title), stream_key, source: Some(source), canvas };
+    let put = api.shows.put(show_id(&show)?, wanted).await?;
+    let mut answer = Show::of(&put.show);
+    if !put.created {
+        return Ok((StatusCode::OK, Json(answer)));
+    }
+    answer.stream_key = Some(put.show.state().stream_key.reveal().to_owned());
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// A show as it is.
+#[utoipa::path(get, path = "/shows/{show}", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    responses(
+        (status = 200, body = Show),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+) -> Result<Json<Show>, Problem> {
+    Ok(Json(Show::of(&api.show(&show)?)))
+}
+
+/// Changes some of a show's settings.
+#[utoipa::path(patch, path = "/shows/{show}", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    request_body = ShowPatch,
+    responses(
+        (status = 200, body = Show),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn patch(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+    Body(body): Body<ShowPatch>,
+) -> Result<Json<Show>, Problem> {
+    // A show that is not there is not made by a patch.
+    let ShowPatch { title, stream_key, source } = body;
+    let changed = api.shows.change(&show_id(&show)?, Changes { title, stream_key, source }).await?;
+    Ok(Json(Show::of(&changed)))
+}
+
+/// Ends a show for good. Viewers lose it, and its link.
+#[utoipa::path(delete, path = "/shows/{show}", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    responses(
+        (status = 204),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+) -> Result<StatusCode, Problem> {
+    api.shows.delete(&show_id(&show)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The stream key, for whoever sets up OBS. Every other answer leaves it out.
+#[utoipa::path(get, path = "/shows/{show}/key", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    responses(
+        (status = 200, body = Key),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn key(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+) -> Result<Json<Key>, Problem> {
+    let state = api.show(&show)?.state();
+    Ok(Json(Key { app: APP, stream_key: state.stream_key.reveal().to_owned() }))
+}
+
+/// What comes in, what goes out.
+#[utoipa::path(get, path = "/shows/{show}/health", tag = "operation", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    responses(
+        (status = 200, body = ShowHealth),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn health(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+) -> Result<Json<ShowHealth>, Problem> {
+    let show = api.show(&show)?;
+    Ok(Json(ShowHealth {
+        rev: show.state().rev,
+        pull: show.pull().map(|pull| pull.to_string()),
+        media: show.health(),
+    }))
+}

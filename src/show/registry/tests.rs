@@ -1,0 +1,305 @@
+//! Shows as a seller has them: made, changed, found by their key, back after a restart.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::commerce::catalog::{Product, ProductId};
+use crate::commerce::money::{Currency, Money};
+use crate::commerce::offer::Then;
+use crate::ingest::Protocol;
+use crate::media::ManualClock;
+use crate::show::End;
+use crate::show::rehearsal::{open, open_configured, stages};
+
+fn demo() -> ShowId {
+    ShowId::parse("demo").unwrap()
+}
+
+fn lipstick() -> ProductId {
+    ProductId::parse("lipstick").unwrap()
+}
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("USD").unwrap()).unwrap()
+}
+
+fn put_product() -> Command {
+    let product = Product { title: Title::parse("Lipstick").unwrap(), price: usd(2490), stock: None, url: None };
+    Command::PutProduct { id: lipstick(), product }
+}
+
+fn show_card() -> Command {
+    Command::ShowCard { product: lipstick() }
+}
+
+fn countdown(seconds: u64, then: Then) -> Command {
+    let end = End::In(Duration::from_secs(seconds));
+    Command::StartCountdown { product: lipstick(), price: usd(990), end, then, label: None }
+}
+
+async fn make(shows: &Shows) -> Handle {
+    shows.put(demo(), Wanted::default()).await.unwrap().show
+}
+
+fn publisher(app: &str, key: &str) -> Publisher {
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    Publisher { peer, protocol: Protocol::Rtmp, app: app.to_owned(), key: key.to_owned() }
+}
+
+#[tokio::test]
+async fn a_change_of_the_stage_is_answered_with_its_first_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    assert!(show.run(put_product()).await.unwrap().on_picture.is_none());
+    let done = show.run(show_card()).await.unwrap();
+    let on_picture = done.on_picture.unwrap();
+    let (from, scene) = stages(&show).scene(done.state.rev).await;
+    assert_eq!((on_picture.rev, on_picture.at, on_picture.seen), (scene.rev(), from, true));
+    let hits = scene.hits(from);
+    assert_eq!((hits.len(), hits[0].tag.as_str()), (1, "lipstick"));
+    // Asked for again, it is on the picture already.
+    assert_eq!(show.run(show_card()).await.unwrap().on_picture, Some(on_picture));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn digits_and_price_turn_at_the_same_media_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    show.run(show_card()).await.unwrap();
+    let done = show.run(countdown(60, Then::SoldOut)).await.unwrap();
+    let ends = show.media_time(done.state.stage.countdown.as_ref().unwrap().ends);
+    let (_, scene) = stages(&show).scene(done.state.rev).await;
+    let tick = Duration::from_nanos(11_112);
+    assert_eq!(scene.clock_text("countdown", ends - tick).as_deref(), Some("0:00.1"));
+    assert_eq!(scene.clock_text("countdown", ends).as_deref(), Some("0:00.0"));
+    assert_eq!(scene.next_change(ends - tick), Some(ends));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_restart_brings_everything_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    show.run(show_card()).await.unwrap();
+    let done = show.run(countdown(60, Then::SoldOut)).await.unwrap();
+    let ends = show.media_time(done.state.stage.countdown.as_ref().unwrap().ends);
+    shows.shutdown().await;
+    assert!(stages(&show).stopped.load(Ordering::Relaxed));
+    assert!(matches!(show.run(show_card()).await, Err(Error::Stopping)));
+    drop((shows, show));
+
+    clock.advance(Duration::from_secs(20));
+    let shows = open(folder.path(), &clock).await;
+    let show = shows.get(&demo()).unwrap();
+    assert_eq!(show.state(), done.state);
+    // The countdown runs on to its old end, on the same media time.
+    let (_, scene) = stages(&show).scene(done.state.rev).await;
+    assert_eq!(show.media_time(done.state.stage.countdown.as_ref().unwrap().ends), ends);
+    assert_eq!(scene.clock_text("countdown", ends - Duration::from_secs(40)).as_deref(), Some("0:40.0"));
+    shows.shutdown().await;
+    drop((shows, show));
+
+    // One that ended while the server was down shows that it ended.
+    clock.advance(Duration::from_secs(600));
+    let shows = open(folder.path(), &clock).await;
+    let show = shows.get(&demo()).unwrap();
+    let (from, scene) = stages(&show).scene(done.state.rev).await;
+    assert_eq!(scene.clock_text("countdown", from).as_deref(), Some("0:00.0"));
+    let state = show.state();
+    assert!(state.stage.expired && state.catalog.get(&lipstick()).unwrap().product.sold_out());
+    assert_eq!(state.rev, done.state.rev);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_countdown_comes_into_the_state_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    let done = show.run(countdown(1, Then::SoldOut)).await.unwrap();
+    // The owner sleeps until the end by its clock, which this test has moved there already when it wakes up.
+    clock.advance(Duration::from_secs(1));
+    let mut state = show.inner.state.clone();
+    let expired = state.wait_for(|state| state.stage.expired);
+    tokio::time::timeout(Duration::from_secs(5), expired).await.unwrap().unwrap();
+    assert_eq!(show.state().rev, done.state.rev);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_seen_is_answered_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    stages(&show).holds_back.store(true, Ordering::Relaxed);
+    let asked = tokio::spawn({
+        let show = show.clone();
+        async move { show.run(show_card()).await }
+    });
+    let (from, scene) = stages(&show).scene(3).await;
+    tokio::time::pause();
+    let on_picture = asked.await.unwrap().unwrap().on_picture.unwrap();
+    assert_eq!((on_picture.rev, on_picture.at, on_picture.seen), (scene.rev(), from, false));
+    tokio::time::resume();
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn changes_at_once_are_all_answered_with_a_frame_that_shows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    let commands = (0..40).map(|n| if n % 2 == 0 { show_card() } else { Command::HideCard });
+    let asked: Vec<_> = commands
+        .map(|command| {
+            let show = show.clone();
+            tokio::spawn(async move { show.run(command).await })
+        })
+        .collect();
+    for (n, asked) in asked.into_iter().enumerate() {
+        let on_picture = asked.await.unwrap().unwrap().on_picture.unwrap();
+        assert!(on_picture.seen && on_picture.rev >= 3 + n as u64, "{on_picture:?}");
+    }
+    assert_eq!(show.state().rev, 42);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_take_does_not_happen() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    shows.store().close().await;
+    let before = show.state();
+    assert!(matches!(show.run(put_product()).await, Err(Error::Store(_))));
+    assert_eq!(show.state(), before);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn publishers_are_let_in_by_the_key_of_their_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    let other = shows.put(ShowId::parse("other").unwrap(), Wanted::default()).await.unwrap().show;
+    let key = show.state().stream_key.reveal().to_owned();
+    assert!(shows.admit(&publisher("live", &key)).await.is_ok());
+    assert_eq!(stages(&show).published.load(Ordering::Relaxed), 1);
+    assert_eq!(stages(&other).published.load(Ordering::Relaxed), 0);
+    for (app, key) in [("live", "wrong"), ("live", ""), ("other", key.as_str()), ("live", &key[1..])] {
+        assert!(matches!(shows.admit(&publisher(app, key)).await, Err(Refused::UnknownKey)));
+    }
+    // A new key shuts the old one out, and its publisher.
+    let changes = Changes { stream_key: Some(StreamKey::random()), ..Changes::default() };
+    shows.change(&demo(), changes).await.unwrap();
+    assert!(matches!(shows.admit(&publisher("live", &key)).await, Err(Refused::UnknownKey)));
+    assert_eq!(stages(&show).ended.load(Ordering::Relaxed), 1);
+    // One key leads to one show.
+    let taken = Changes { stream_key: Some(other.state().stream_key.clone()), ..Changes::default() };
+    assert!(matches!(shows.change(&demo(), taken).await, Err(Error::KeyTaken)));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_deleted_show_is_gone_for_good_and_may_be_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    shows.delete(&demo()).await.unwrap();
+    assert!(stages(&show).stopped.load(Ordering::Relaxed));
+    assert!(matches!(shows.delete(&demo()).await, Err(Error::Unknown { .. })));
+    let key = show.state().stream_key.reveal().to_owned();
+    assert!(shows.admit(&publisher("live", &key)).await.is_err());
+    shows.shutdown().await;
+    drop((shows, show));
+
+    let shows = open(folder.path(), &clock).await;
+    assert!(shows.list().is_empty());
+    let show = make(&shows).await;
+    assert_eq!((show.state().rev, show.state().catalog.len()), (3, 0));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_configuration_makes_shows_and_wins_over_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let wanted = |title: &str, key: &str| Wanted {
+        title: Some(Title::parse(title).unwrap()),
+        stream_key: Some(StreamKey::parse(key).unwrap()),
+        ..Wanted::default()
+    };
+    let shows = open_configured(folder.path(), &clock, vec![(demo(), wanted("One", "first-key"))]).await.unwrap();
+    shows.get(&demo()).unwrap().run(put_product()).await.unwrap();
+    shows.shutdown().await;
+    drop(shows);
+
+    let shows = open_configured(folder.path(), &clock, vec![(demo(), wanted("Two", "second-key"))]).await.unwrap();
+    let state = shows.get(&demo()).unwrap().state();
+    assert_eq!((state.title.as_str(), state.catalog.len()), ("Two", 1));
+    assert!(state.stream_key.is("second-key"));
+    let other_canvas = Wanted { canvas: Some(Canvas::new(640, 360, 30).unwrap()), ..Wanted::default() };
+    assert!(matches!(shows.put(demo(), other_canvas).await, Err(Error::CanvasFixed { .. })));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_first_publisher_takes_the_welcome_away_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    let rehearsal = stages(&show);
+    let (_, welcome) = rehearsal.scene(1).await;
+    assert!(welcome.weight() > 100_000, "a welcome over the whole canvas");
+    rehearsal.go_on_air(true);
+    let mut state = show.inner.state.clone();
+    tokio::time::timeout(Duration::from_secs(5), state.wait_for(|state| state.opened)).await.unwrap().unwrap();
+    let bare = async {
+        while rehearsal.armed.lock().unwrap().last().is_none_or(|(_, scene)| scene.weight() > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), bare).await.unwrap();
+    assert_eq!(show.state().rev, 1);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wall_clock_set_back_while_down_keeps_media_time_going_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let ahead = ManualClock::new();
+    ahead.advance(Duration::from_secs(3600));
+    let shows = open(folder.path(), &ahead).await;
+    let show = make(&shows).await;
+    ahead.advance(Duration::from_secs(100));
+    show.run(put_product()).await.unwrap();
+    let reached = show.media_time(show.wall());
+    shows.shutdown().await;
+    drop((shows, show));
+
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = shows.get(&demo()).unwrap();
+    assert!(show.health().media_time >= reached.ticks());
+    assert_eq!(reached.ticks(), 9_000_000);
+    let day = show.wall() + SignedDuration::from_hours(24);
+    assert_eq!(show.media_time(day).since(show.media_time(show.wall())), Duration::from_secs(86_400));
+    shows.shutdown().await;
+}
