@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use super::{SHOW, TITLE};
+use super::SHOW;
 use crate::config::Secret;
 
 /// Fills the catalog, then runs countdowns one after another until dropped. When somebody else changes the card, the stage is
@@ -33,7 +33,6 @@ pub(super) async fn run(api: &Api) {
 }
 
 async fn furnish(api: &Api) -> Result<(), Refusal> {
-    api.put(&format!("/api/v1/shows/{SHOW}"), json!({ "title": TITLE })).await?;
     for product in PRODUCTS {
         let path = format!("/api/v1/shows/{SHOW}/products/{}", product.id);
         let body = json!({ "title": product.title, "price": money(product.price), "url": product.url });
