@@ -19,7 +19,7 @@ phase() {
 tests() {
   local log status=0
   log=$(mktemp)
-  cargo test --all-targets --quiet -- "$@" 2>&1 | tee "$log" || status=$?
+  cargo test --lib --bins --tests --quiet -- "$@" 2>&1 | tee "$log" || status=$?
   awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' "$log" || status=1
   rm -f "$log"
   return "$status"
@@ -29,7 +29,7 @@ documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet; }
 
 phase packages need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 phase format cargo fmt --check
-phase build cargo test --all-targets --no-run --quiet
+phase build cargo test --lib --bins --tests --no-run --quiet
 phase lint cargo clippy --all-targets --quiet -- -D warnings
 phase documents documents
 echo "== tests"
