@@ -23,7 +23,10 @@ pub async fn measure(lines: &str) {
     for round in 0..ROUNDS {
         let (hawker, kbit) = hawker(&clip).await;
         let ffmpeg = ffmpeg(&clip, kbit).await;
-        println!("round {round}: hawker {hawker:.3}, ffmpeg {ffmpeg:.3} CPU s/s at {kbit} kbit/s, ratio {:.3}", hawker / ffmpeg);
+        println!(
+            "round {round}: hawker {hawker:.3}, ffmpeg {ffmpeg:.3} CPU s/s at {kbit} kbit/s, ratio {:.3}",
+            hawker / ffmpeg
+        );
         ours.push(hawker);
         theirs.push(ffmpeg);
         ratios.push(hawker / ffmpeg);
@@ -74,12 +77,34 @@ async fn ffmpeg(clip: &Clip, kbit: u64) -> f64 {
     command.arg("-i").arg(clip.path());
     let card = format!("color=c=0x202030@0.85:s={card_width}x{card_height}:d=0.04,format=yuva420p");
     command.args(["-f", "lavfi", "-i", &card, "-filter_complex", &draw, "-map", "[v]"]);
-    command.args(["-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency", "-profile:v", "baseline", "-bf", "0"]);
+    command.args([
+        "-c:v",
+        "libx264",
+        "-preset",
+        "superfast",
+        "-tune",
+        "zerolatency",
+        "-profile:v",
+        "baseline",
+        "-bf",
+        "0",
+    ]);
     command.args(["-g", "120", "-threads", &threads.to_string(), "-x264-params", "repeat-headers=1:scenecut=0"]);
     let (rate, buffer) = (format!("{kbit}k"), format!("{}k", kbit / 2));
     command.args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &buffer]);
     command.args(["-f", "rtp", &format!("rtp://127.0.0.1:{port}?pkt_size=1200")]);
-    command.args(["-map", "0:a", "-c:a", "libopus", "-b:a", "96k", "-application", "lowdelay", "-frame_duration", "20"]);
+    command.args([
+        "-map",
+        "0:a",
+        "-c:a",
+        "libopus",
+        "-b:a",
+        "96k",
+        "-application",
+        "lowdelay",
+        "-frame_duration",
+        "20",
+    ]);
     command.args(["-f", "rtp", &format!("rtp://127.0.0.1:{port}?pkt_size=1200")]);
     let mut process = Child::spawn("ffmpeg", command);
     tokio::time::sleep(Duration::from_secs(4)).await;

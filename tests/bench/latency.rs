@@ -22,5 +22,9 @@ pub async fn measure() {
         millis.push(format!("{name} {:.1} ms", seconds * 1e3));
     }
     let (p50, p99) = (quantile(&mut late, 0.5), quantile(&mut late, 0.99));
-    println!("added latency: {}; the machine's own sleep jitter: p50 {p50:.2} ms, p99 {p99:.2} ms; load {}", millis.join(", "), load());
+    println!(
+        "added latency: {}; the machine's own sleep jitter: p50 {p50:.2} ms, p99 {p99:.2} ms; load {}",
+        millis.join(", "),
+        load()
+    );
 }

@@ -11,7 +11,7 @@
 //! `HAWKER_BIN` names another binary to measure.
 
 #[allow(dead_code, reason = "the trials use what the measurements do not")]
-#[path = "../it/support.rs"]
+#[path = "../it/support/mod.rs"]
 mod support;
 
 mod cost;

@@ -132,7 +132,9 @@ async fn launch(folder: &Path, config: &str) -> (Child, Url, String, String) {
     command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("info".into()));
     let mut process = Child::spawn("hawker", command);
     let after = |label: &'static str| {
-        move |line: &str| line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        move |line: &str| {
+            line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        }
     };
     let http = process.says("its HTTP address", STARTING, after("HTTP")).await;
     let rtmp = process.says("its RTMP address", STARTING, after("RTMP")).await;
