@@ -1,6 +1,20 @@
 //! The trials: the real server, driven by real publishers and watched by real viewers. A file a promise.
+//!
+//! They need ffmpeg, Chromium with its chromedriver, and GStreamer's RTSP server with its Python bindings; one that is missing
+//! fails them. Each trial takes the machine for itself (`support::turn`). What pictures looked like when one fails lies as
+//! PGM files in `target/tmp`; `TRIAL_ECHO=1` shows what all programs say while they say it.
 
+mod countdown_is_its_frames_time;
+mod hostile_input;
+mod once_for_all_viewers;
+mod restart_restores;
+mod rtmp_reaches_viewers;
+mod rtsp_camera_survives_restart;
+mod stage_in_the_picture;
+mod starting_soon;
 mod support;
+mod viewer_page_keeps_going;
+mod who_may_publish;
 
 mod proof;
 mod proof_sender;

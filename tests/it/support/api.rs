@@ -12,13 +12,29 @@ pub struct Api {
     token: String,
 }
 
-/// A change of the stage, as the server answered it: the first frame that shows it.
+/// A change of the stage, as the server answered it.
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
 pub struct Change {
     pub rev: u64,
-    /// 90 kHz ticks since the show's epoch.
+    /// The first frame that shows it: 90 kHz ticks since the show's epoch.
     pub media_time: i64,
+    /// The same frame's RTP timestamp, the same for every viewer.
     pub rtp: u32,
+    /// Of a countdown: the RTP timestamp at which it is zero.
+    pub ends_rtp: Option<u32>,
+}
+
+impl Change {
+    /// Whether a frame is late enough to show it.
+    pub fn holds_at(&self, rtp: u32) -> bool {
+        rtp.wrapping_sub(self.rtp) as i32 >= 0
+    }
+
+    /// Ticks until the countdown's zero at a frame; negative after it.
+    pub fn left_at(&self, rtp: u32) -> i64 {
+        let ends = self.ends_rtp.expect("the change is a countdown");
+        i64::from(ends.wrapping_sub(rtp) as i32)
+    }
 }
 
 impl Api {

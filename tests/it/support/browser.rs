@@ -1,7 +1,7 @@
 //! A buyer's browser: real Chromium, driven over WebDriver, with its decoded pixels read back.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -97,23 +97,55 @@ impl Browser {
         serde_json::from_value(frames).expect("the page tells frames as agreed")
     }
 
-    /// The next `count` frames' luma in `area` (even numbers; the whole picture when none), one every `apart` frames.
-    pub async fn frames(&self, area: Option<Area>, count: usize, apart: usize) -> Vec<Frame> {
-        let area = area.map(|area| json!({ "x": area.x, "y": area.y, "width": area.width, "height": area.height }));
-        let taken = self.evaluate_later(TAKE, vec![json!(area), json!(count), json!(apart)]).await;
-        let taken: Vec<Taken> =
-            serde_json::from_value(taken.clone()).unwrap_or_else(|error| panic!("{error}: the page told {taken}"));
-        taken.into_iter().map(Taken::frame).collect()
+    /// The next `count` frames' luma in each of `areas` (even numbers), one every `apart` frames.
+    pub async fn parts(&self, areas: &[Area], count: usize, apart: usize) -> Vec<Vec<Frame>> {
+        let area = |area: &Area| json!({ "x": area.x, "y": area.y, "width": area.width, "height": area.height });
+        let areas: Vec<Value> = areas.iter().map(area).collect();
+        self.take(areas, count, apart).await
+    }
+
+    /// As `parts`, of one area.
+    pub async fn part(&self, area: Area, count: usize, apart: usize) -> Vec<Frame> {
+        self.parts(&[area], count, apart).await.into_iter().flatten().collect()
     }
 
     /// The next frame, whole.
     pub async fn frame(&self) -> Frame {
-        self.frames(None, 1, 1).await.remove(0)
+        let mut taken = self.take(vec![Value::Null], 1, 1).await;
+        Frame { part: false, ..taken.remove(0).remove(0) }
     }
 
     /// The next whole frame that `wanted` likes.
     pub async fn frame_where(&self, what: &str, limit: Duration, wanted: impl Fn(&Frame) -> bool) -> Frame {
         eventually(what, limit, async || Some(self.frame().await).filter(|frame| wanted(frame))).await
+    }
+
+    async fn take(&self, areas: Vec<Value>, count: usize, apart: usize) -> Vec<Vec<Frame>> {
+        let taken = self.evaluate_later(TAKE, vec![json!(areas), json!(count), json!(apart)]).await;
+        let taken: Vec<Taken> = serde_json::from_value(taken).expect("the page tells frames as agreed");
+        taken.into_iter().map(Taken::frames).collect()
+    }
+
+    /// A value of the page's own `window.hawker`.
+    pub async fn page(&self, name: &str) -> Value {
+        self.evaluate("return window.hawker?.[arguments[0]] ?? null", vec![json!(name)]).await
+    }
+
+    /// Waits until the page says that it is in this state.
+    pub async fn state(&self, state: &str, limit: Duration) {
+        let what = format!("the page's state is {state}");
+        eventually(&what, limit, async || (self.page("state").await == state).then_some(())).await;
+    }
+
+    /// Where the announced picture can be clicked, in pixels of a picture of this size.
+    pub async fn hit(&self, layer: &str, width: usize, height: usize) -> Area {
+        let what = format!("{layer} is announced");
+        eventually(&what, Duration::from_secs(5), async || {
+            let announced = self.page("announced").await;
+            let hit = announced["hits"].as_array()?.iter().find(|hit| hit["id"] == layer)?;
+            Some(Area::announced(hit, width, height))
+        })
+        .await
     }
 
     /// The text a person reads in the page.
@@ -122,22 +154,16 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    pub async fn click(&self, x: i64, y: i64) {
-        use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
-        let press = MouseActions::new("mouse".into())
-            .then(PointerAction::MoveTo { duration: None, x: x as f64, y: y as f64 })
-            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
-            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
-        self.client.perform_actions(press).await.expect("a click can be made");
+    /// A user's click on the first element that the CSS selector finds.
+    pub async fn click_on(&self, selector: &str) {
+        let element = self.client.find(fantoccini::Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
     /// Errors that the page wrote to its console or threw.
     pub async fn complaints(&self) -> Value {
         self.evaluate("return window.trial?.complaints ?? []", Vec::new()).await
-    }
-
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// Closes the browser in good order; dropped without it, it is killed.
@@ -149,17 +175,25 @@ impl Browser {
 #[derive(Deserialize)]
 struct Taken {
     rtp: Option<u32>,
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
     width: usize,
     height: usize,
     luma: String,
 }
 
 impl Taken {
-    fn frame(self) -> Frame {
-        let luma = STANDARD.decode(self.luma).expect("the page tells base64");
-        assert_eq!(luma.len(), self.width * self.height, "a luma plane has one byte a pixel");
+    fn frames(self) -> Vec<Frame> {
         let rtp = self.rtp.unwrap_or_default();
-        Frame { rtp, width: self.width, height: self.height, luma, arrived: std::time::Instant::now() }
+        let frame = |part: Part| {
+            let luma = STANDARD.decode(part.luma).expect("the page tells base64");
+            assert_eq!(luma.len(), part.width * part.height, "a luma plane has one byte a pixel");
+            Frame { rtp, width: part.width, height: part.height, luma, arrived: Instant::now(), part: true }
+        };
+        self.parts.into_iter().map(frame).collect()
     }
 }
 
@@ -242,23 +276,29 @@ const next = (now, callback) => { video.requestVideoFrameCallback(next); read(no
 video.requestVideoFrameCallback(next);
 "#;
 
-/// Takes frames' luma as base64.
+/// Takes frames' luma as base64, made only when all are there.
 const TAKE: &str = r#"
-const [area, count, apart, done] = arguments;
+const [areas, count, apart, done] = arguments;
 const base64 = bytes => {
     let text = '';
     for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
     return btoa(text);
 };
 const taken = [];
-let seen = 0;
+let seen = 0, whole = 0;
 const taker = async (frame, rtp) => {
     if (taken.length === count || seen++ % apart !== 0) return;
-    const rect = area ?? { x: 0, y: 0, width: frame.visibleRect.width & ~1, height: frame.visibleRect.height & ~1 };
-    taken.push({ rtp, width: rect.width, height: rect.height, luma: await trial.luma(frame, rect) });
-    if (taken.length !== count) return;
+    const { width, height } = frame.visibleRect;
+    const one = { rtp, parts: [] };
+    taken.push(one);
+    for (const area of areas) {
+        const rect = area ?? { x: 0, y: 0, width: width & ~1, height: height & ~1 };
+        one.parts.push({ width: rect.width, height: rect.height, luma: await trial.luma(frame, rect) });
+    }
+    if (++whole !== count) return;
     trial.takers.splice(trial.takers.indexOf(taker), 1);
-    done(taken.map(one => ({ ...one, luma: base64(one.luma) })));
+    for (const { parts } of taken) for (const part of parts) part.luma = base64(part.luma);
+    done(taken);
 };
 trial.takers.push(taker);
 "#;

@@ -49,7 +49,7 @@ fn alphabet() -> &'static [Glyph] {
         ffmpeg.args([&format!("color=black:s={width}x{height}"), "-vf", &draw, "-frames:v", "1"]);
         ffmpeg.args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]);
         let luma = child::run("the alphabet's painter", ffmpeg, Duration::from_secs(20));
-        let drawn = glyphs(&Frame { rtp: 0, width, height, luma, arrived: std::time::Instant::now() });
+        let drawn = glyphs(&Frame { rtp: 0, width, height, luma, arrived: std::time::Instant::now(), part: true });
         assert_eq!(drawn.len(), 10, "ten digits, each of one piece");
         drawn
     })
@@ -136,15 +136,13 @@ const GRID_HEIGHT: usize = 12;
 /// Lower patches are dots, colons and noise.
 const SMALLEST: usize = 10;
 
-/// The line of digits that changes between the frames of a picture that otherwise stands still: the rows that changed,
-/// and leftwards every glyph that belongs to the same line of text.
+/// The rows of a panel in which its digits change from frame to frame, over its whole width. `frames` are crops of the panel.
 pub fn changing_line(frames: &[Frame]) -> Option<Area> {
     let (first, rest) = frames.split_first()?;
-    let changed = rest.iter().filter_map(|frame| frame.difference(&first.luma, 12));
-    let changed = changed.reduce(union)?;
-    // A line reaches as far to the left as glyphs of that height follow one another closely.
-    let margin = changed.height / 3;
+    let changed = rest.iter().filter_map(|frame| frame.difference(&first.luma, CHANGED)).reduce(union)?;
+    let margin = changed.height / 6;
     let top = changed.y.saturating_sub(margin);
+<<<<<<< HEAD
     let height = (changed.height + 2 * margin).min(first.height - top);
     let right = (changed.x + changed.width + margin).min(first.width);
     let mut left = changed.x.saturating_sub(margin);
@@ -163,11 +161,15 @@ pub fn changing_line(frames: &[Frame]) -> Option<Area> {
         }
         left = wider;
     }
+=======
+    let bottom = (changed.y + changed.height + margin).min(first.height);
+    let inset = first.width / 24;
+    Some(Area { x: inset, y: top, width: first.width - 2 * inset, height: bottom - top })
+>>>>>>> trial
 }
 
-fn part_left(left: usize, reach: usize) -> usize {
-    left.saturating_sub(reach)
-}
+/// How far a block's mean moves when another digit comes to stand in it, and hardly when the ground shines through.
+const CHANGED: u32 = 16;
 
 fn union(a: Area, b: Area) -> Area {
     let (x, y) = (a.x.min(b.x), a.y.min(b.y));

@@ -17,6 +17,8 @@ pub struct Frame {
     pub luma: Vec<u8>,
     /// When its last packet arrived.
     pub arrived: Instant,
+    /// A part cut out of a frame: it has no strip.
+    pub part: bool,
 }
 
 /// A rectangle in pixels.
@@ -28,10 +30,32 @@ pub struct Area {
     pub height: usize,
 }
 
+impl Area {
+    /// From what the server announces: parts of the picture's width and height. Rounded outwards to even numbers.
+    pub fn announced(hit: &serde_json::Value, width: usize, height: usize) -> Area {
+        let part = |name: &str, of: usize| {
+            let part = hit[name].as_f64().unwrap_or_else(|| panic!("{hit} has no {name}"));
+            (part * of as f64).clamp(0.0, of as f64)
+        };
+        let (x, y) = (part("x", width) as usize & !1, part("y", height) as usize & !1);
+        let right = ((part("x", width) + part("w", width)).ceil() as usize).next_multiple_of(2).min(width);
+        let bottom = ((part("y", height) + part("h", height)).ceil() as usize).next_multiple_of(2).min(height);
+        Area { x, y, width: right - x, height: bottom - y }
+    }
+
+    /// Whether `other` lies in it, give or take `margin` pixels.
+    pub fn holds(&self, other: Area, margin: usize) -> bool {
+        other.x + margin >= self.x
+            && other.y + margin >= self.y
+            && other.x + other.width <= self.x + self.width + margin
+            && other.y + other.height <= self.y + self.height + margin
+    }
+}
+
 impl Frame {
     /// The number on the publisher's strip.
     pub fn number(&self) -> Option<u16> {
-        Strip::of(self.width, self.height).read(&self.luma, self.width)
+        if self.part { None } else { Strip::of(self.width, self.height).read(&self.luma, self.width) }
     }
 
     /// Where this frame differs visibly from `other` (of the same size): the smallest rectangle that holds every 8 × 8
@@ -41,7 +65,7 @@ impl Frame {
         let mut found: Option<(usize, usize, usize, usize)> = None;
         for y in (0..self.height / 8 * 8).step_by(8) {
             for x in (0..self.width / 8 * 8).step_by(8) {
-                if strip.covers(x, y) || strip.covers(x + 7, y + 7) {
+                if !self.part && (strip.covers(x, y) || strip.covers(x + 7, y + 7)) {
                     continue;
                 }
                 let sum = |luma: &[u8]| -> u32 {
@@ -69,6 +93,12 @@ impl Frame {
         self.difference(&original[..self.width * self.height], VISIBLE)
     }
 
+    /// Mean distance of a pixel's luma from another frame's of the same size.
+    pub fn distance(&self, other: &Frame) -> f64 {
+        let sum: u64 = self.luma.iter().zip(&other.luma).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / self.luma.len() as f64
+    }
+
     /// Mean luma.
     pub fn brightness(&self) -> f64 {
         self.luma.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / self.luma.len() as f64
@@ -80,7 +110,7 @@ impl Frame {
             let start = row * self.width + area.x;
             &self.luma[start..start + area.width]
         });
-        Frame { width: area.width, height: area.height, luma: rows.flatten().copied().collect(), ..*self }
+        Frame { width: area.width, height: area.height, luma: rows.flatten().copied().collect(), part: true, ..*self }
     }
 
     /// Saves the luma as a PGM picture among the build's temporary files, for the one who looks into a failure.
@@ -127,6 +157,6 @@ impl Eye {
         let rtp = self.picture.pts().map_or(rtp, |pts| pts as u32);
         let rows = self.picture.data(0).chunks(self.picture.stride(0)).take(height);
         let luma = rows.flat_map(|row| &row[..width]).copied().collect();
-        Some(Frame { rtp, width, height, luma, arrived })
+        Some(Frame { rtp, width, height, luma, arrived, part: false })
     }
 }

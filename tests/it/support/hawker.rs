@@ -15,7 +15,7 @@ use super::publisher::Publisher;
 
 pub struct Hawker {
     data: TempDir,
-    config: String,
+    show: String,
     process: Child,
     pub http: Url,
     /// `rtmp://HOST:PORT/live`
@@ -37,23 +37,11 @@ impl Hawker {
     /// As `start`, with more lines in the show's part of the configuration.
     pub async fn start_with(show: &str) -> Hawker {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
-        let config = format!(
-            r#"
-admin_token = "{ADMIN_TOKEN}"
-data_dir = {data:?}
-[listen]
-http = "127.0.0.1:0"
-rtmp = "127.0.0.1:0"
-webrtc = "127.0.0.1:0"
-[[show]]
-id = "{SHOW}"
-stream_key = "{STREAM_KEY}"
-{show}
-"#,
-            data = data.path().join("data"),
-        );
-        let (process, http, rtmp, webrtc) = launch(data.path(), &config).await;
-        Hawker { data, config, process, http, rtmp, webrtc }
+        let free = "127.0.0.1:0";
+        let (process, doors) = launch(data.path(), show, &[free, free, free]).await;
+        let [http, rtmp, webrtc] = doors;
+        let http = Url::parse(&http).unwrap_or_else(|error| panic!("{http}: {error}"));
+        Hawker { data, show: show.to_owned(), process, http, rtmp, webrtc }
     }
 
     pub fn api(&self) -> Api {
@@ -80,10 +68,9 @@ stream_key = "{STREAM_KEY}"
         Publisher::push(&self.publish_url(), clip)
     }
 
-    /// Power off and on: SIGKILL, then a new process on the same data folder. Its ports are new.
-    pub async fn crash_and_restart(&mut self) {
+    /// Power off: SIGKILL.
+    pub fn crash(&mut self) {
         self.process.kill();
-        self.restart().await;
     }
 
     /// SIGTERM, as a supervisor stops it.
@@ -91,9 +78,12 @@ stream_key = "{STREAM_KEY}"
         self.process.terminate(Duration::from_secs(10)).await
     }
 
-    pub async fn restart(&mut self) {
-        let (process, http, rtmp, webrtc) = launch(self.data.path(), &self.config).await;
-        (self.process, self.http, self.rtmp, self.webrtc) = (process, http, rtmp, webrtc);
+    /// A new process on the same data folder and the same ports.
+    pub async fn start_again(&mut self) {
+        let http = self.http.authority().to_owned();
+        let rtmp = self.rtmp.trim_start_matches("rtmp://").trim_end_matches("/live").to_owned();
+        let (process, _) = launch(self.data.path(), &self.show, &[&http, &rtmp, &self.webrtc]).await;
+        self.process = process;
     }
 
     pub fn ended(&mut self) -> Option<ExitStatus> {
@@ -123,30 +113,42 @@ stream_key = "{STREAM_KEY}"
     }
 }
 
-async fn launch(folder: &Path, config: &str) -> (Child, Url, String, String) {
+/// Starts the server and waits until it is ready; gives what it told of its HTTP, RTMP and WebRTC doors.
+async fn launch(folder: &Path, show: &str, listen: &[&str; 3]) -> (Child, [String; 3]) {
+    let [http, rtmp, webrtc] = listen;
+    let config = format!(
+        r#"
+admin_token = "{ADMIN_TOKEN}"
+data_dir = {data:?}
+[listen]
+http = "{http}"
+rtmp = "{rtmp}"
+webrtc = "{webrtc}"
+[[show]]
+id = "{SHOW}"
+stream_key = "{STREAM_KEY}"
+{show}
+"#,
+        data = folder.join("data"),
+    );
     let path = folder.join("hawker.toml");
-    std::fs::write(&path, config).expect("a temporary file can be written");
+    std::fs::write(&path, config).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let program = std::env::var_os("HAWKER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hawker").into());
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(&path).current_dir(folder);
-    command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("info".into()));
     let mut process = Child::spawn("hawker", command);
-    let after = |label: &'static str| {
-        move |line: &str| {
-            line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
-        }
+    let told = |label: &'static str| {
+        move |line: &str| line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
     };
-    let http = process.says("its HTTP address", STARTING, after("HTTP")).await;
-    let rtmp = process.says("its RTMP address", STARTING, after("RTMP")).await;
-    let webrtc = process.says("its WebRTC address", STARTING, after("WebRTC")).await;
-    let http = Url::parse(&http).unwrap_or_else(|error| panic!("{http}: {error}"));
-    let healthz = http.join("/healthz").expect("a path joins to a URL");
+    let http = process.says("its HTTP address", STARTING, told("HTTP")).await;
+    let rtmp = process.says("its RTMP address", STARTING, told("RTMP")).await;
+    let webrtc = process.says("its WebRTC address", STARTING, told("WebRTC")).await;
     eventually("/healthz answers 200", STARTING, async || {
-        let response = reqwest::get(healthz.clone()).await.ok()?;
+        let response = reqwest::get(format!("{http}/healthz")).await.ok()?;
         response.status().is_success().then_some(())
     })
     .await;
-    (process, http, rtmp, webrtc.trim_start_matches("udp").trim().to_owned())
+    (process, [http, rtmp, webrtc.trim_start_matches("udp").trim().to_owned()])
 }
 
 const STARTING: Duration = Duration::from_secs(10);

@@ -1,0 +1,52 @@
+//! A show without a publisher is no black hole: who joins gets a picture that says so, and sound that is silence.
+
+use std::time::Duration;
+
+use crate::rtmp_reaches_viewers::ON_AIR;
+use crate::support::clip::Clip;
+use crate::support::hawker::Hawker;
+use crate::support::patience::eventually;
+use crate::support::turn::Turn;
+use crate::support::viewer::Viewer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starting_soon_shows_before_the_first_publisher() {
+    let _turn = Turn::take().await;
+    let hawker = Hawker::start().await;
+    assert_eq!(hawker.api().health().await["on_air"], false);
+    let viewer = Viewer::join(&hawker.whep()).await;
+    let slate = viewer.frame("a picture before anybody publishes", Duration::from_secs(10), |_| true).await;
+    assert_eq!((slate.width, slate.height), (1280, 720));
+    assert_eq!(slate.number(), None);
+    let (darkest, lightest) = (slate.luma.iter().min().unwrap(), slate.luma.iter().max().unwrap());
+    assert!(lightest - darkest > 120, "there is writing on it: {:?}", slate.save("starting-soon"));
+    let from = viewer.numbers().len();
+    eventually("the canvas keeps its rate", Duration::from_secs(10), async || {
+        (viewer.numbers().len() > from + 60).then_some(())
+    })
+    .await;
+    eventually("silence is sent", Duration::from_secs(5), async || (viewer.heard() > 50).then_some(())).await;
+
+    let _publisher = hawker.publish(&Clip::obs());
+    viewer.numbered_frame(ON_AIR).await;
+    assert_eq!(hawker.api().metric("deliver_joins_total").await, Some(1.0), "it is the same viewer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_who_is_cut_off_leaves_a_slate_and_may_come_back() {
+    let _turn = Turn::take().await;
+    let (hawker, clip) = (Hawker::start().await, Clip::obs());
+    let mut publisher = hawker.publish(&clip);
+    let viewer = Viewer::join(&hawker.whep()).await;
+    let before = viewer.numbered_frame(ON_AIR).await;
+    publisher.kill();
+    let slate = viewer.frame("the slate", Duration::from_secs(10), |frame| frame.number().is_none()).await;
+    assert!((slate.rtp.wrapping_sub(before.rtp) as i32) > 0, "media time runs on");
+    eventually("the show is off air", Duration::from_secs(5), async || {
+        (hawker.api().health().await["on_air"] == false).then_some(())
+    })
+    .await;
+    let _publisher = hawker.publish(&clip);
+    let after = viewer.numbered_frame(ON_AIR).await;
+    assert!((after.rtp.wrapping_sub(slate.rtp) as i32) > 0, "media time runs on");
+}
