@@ -3,7 +3,9 @@
 # What follows the script's name goes to it: samples/demo.sh --public
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=samples/packages.sh
 . samples/packages.sh
+
 need "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}"
 need_rust
 cargo build --release --locked --bin hawker

@@ -15,10 +15,10 @@
 //! - [`whep`]: an offer to an answer. `door`: who may come in. `addresses`: where we can be found.
 //! - `shard`: the thread. `mailbox`: the way to it. `session`: one viewer, sans-I/O. `view`: where in the feed it is.
 //! - `feed`, `packetize`, `ring`, `keyframes`: what viewers share. `outgoing`, `srtp`, `tap`: what is a viewer's own.
-//! - `feedback`: RTCP from viewers. `stats`: counters.
+//! - `feedback`: RTCP from viewers. `resends`: how often it is heeded. `stats`: counters.
 //!
 //! What bounds it: joins and viewers by `door`; a feed's way to the shard by [`MOST_QUEUED`]; the ring by packets and
-//! bytes; a viewer more than 250 ms behind jumps to the next IDR; retransmissions by an allowance a viewer. A viewer is
+//! bytes; a viewer more than 250 ms behind jumps to the next IDR; retransmissions by an allowance of each viewer. A viewer is
 //! given up when it closes, when ICE fails, or after 30 s of silence. No address and no resource id is logged.
 
 use std::collections::HashMap;
@@ -41,12 +41,17 @@ mod door;
 mod feed;
 mod feedback;
 mod keyframes;
+#[cfg(test)]
+mod loopback;
 mod mailbox;
 mod outgoing;
 mod packetize;
+mod resends;
 mod ring;
 mod session;
 mod shard;
+#[cfg(test)]
+mod simulated;
 mod srtp;
 mod stats;
 mod tap;
@@ -98,17 +103,17 @@ pub struct Joined {
     pub resource: String,
 }
 
+/// Neither part is for a log.
+impl std::fmt::Debug for Joined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Joined").finish_non_exhaustive()
+    }
+}
+
 impl Deliver {
     /// Binds the socket and starts the shard's thread.
     pub fn bind(config: Config) -> io::Result<Deliver> {
-        let provider = AwsLcRsProvider::new();
-        let certificate = CertificateParams::new(vec!["hawker".into()])
-            .map_err(|error| error.to_string())
-            .and_then(|params| {
-                RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)
-                    .map_err(|error| error.to_string())
-            })
-            .map_err(io::Error::other)?;
+        let certificate = certificate()?;
         let socket = bind(config.listen)?;
         let local = socket.local_addr()?;
         let poll = Poll::new()?;
@@ -192,6 +197,13 @@ impl Drop for Deliver {
     }
 }
 
+/// Our DTLS certificate, as good for one run as any: an answer tells its fingerprint.
+fn certificate() -> io::Result<RTCCertificate> {
+    let provider = AwsLcRsProvider::new();
+    let params = CertificateParams::new(vec!["hawker".into()]).map_err(io::Error::other)?;
+    RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params).map_err(io::Error::other)
+}
+
 fn bind(listen: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
     if listen.is_ipv6() {
@@ -207,3 +219,15 @@ fn bind(listen: SocketAddr) -> io::Result<mio::net::UdpSocket> {
 
 const WAKER: Token = Token(1);
 const SOCKET_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Deliver>();
+        shared::<Feed>();
+    }
+}

@@ -27,5 +27,6 @@ pub fn init() {
     }
 }
 
-/// Our own states at info; libraries only when something is wrong.
-const DEFAULT_FILTER: &str = "warn,hawker=info";
+/// Our own states at info; libraries only when something is wrong. The `rtc` crates write viewers' addresses into warnings, so
+/// only their errors pass.
+const DEFAULT_FILTER: &str = "warn,hawker=info,rtc=error";

@@ -1,37 +1,37 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change goes in: format, lints, docs, tests. Installs what it misses (Debian, by apt).
-# Every phase runs, whatever an earlier one found; the last line is the sum, and the exit status says whether all held.
-set -uo pipefail
+# Formats, lints, documents and tests everything; installs the Debian packages that are missing. One profile, built once.
+#   tests/run.sh              all of it
+#   tests/run.sh NAME…        only the tests whose names contain one of these
+set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=samples/packages.sh
 . samples/packages.sh
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-failed=()
 
 phase() {
   local name=$1 begun=$SECONDS
   shift
   echo "== $name"
-  "$@" || failed+=("$name")
+  "$@"
   echo "== $name: $((SECONDS - begun)) s"
 }
 
-tests() { cargo test --locked --no-fail-fast 2>&1 | tee "$log"; }
-build() { cargo test --locked --no-run; }
-docs() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
+# Runs the tests and ends with their sum. A run that executes no test is a failure.
+tests() {
+  local log status=0
+  log=$(mktemp)
+  cargo test --lib --bins --tests --quiet -- "$@" 2>&1 | tee "$log" || status=$?
+  awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' "$log" || status=1
+  rm -f "$log"
+  return "$status"
+}
 
-phase "packages" need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-need_rust || exit 1
-phase "format" cargo fmt --check
-phase "lints" cargo clippy --locked --all-targets -- -D warnings
-phase "docs" docs
-phase "build" build
-phase "tests" tests
+documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet; }
 
-count() { grep -o "^test result: .*" "$log" | grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'; }
-echo
-[ ${#failed[@]} -eq 0 ] || echo "failed: ${failed[*]}"
-# No result at all is a failure too: something kept the tests from running.
-[ "$(count passed)" -gt 0 ] || failed+=(tests)
-echo "$(count passed) passed, $(count failed) failed, $(count ignored) ignored"
-[ ${#failed[@]} -eq 0 ]
+phase packages need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+need_rust
+phase format cargo fmt --check
+phase build cargo test --lib --bins --tests --no-run --quiet
+phase lint cargo clippy --all-targets --quiet -- -D warnings
+phase documents documents
+echo "== tests"
+tests "$@"

@@ -1,9 +1,9 @@
 //! Request bodies: JSON that is checked as it is read, and why one does not read.
 
+use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::Json;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -60,7 +60,8 @@ fn field_and_detail(text: &str) -> (Option<String>, String) {
         _ => ("", text),
     };
     // A missing or unknown field is named by the reason, its parent by the path.
-    let named = ["missing field `", "unknown field `"].iter().find_map(|start| detail.strip_prefix(start)?.split('`').next());
+    let named =
+        ["missing field `", "unknown field `"].iter().find_map(|start| detail.strip_prefix(start)?.split('`').next());
     let parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
     let mut field = parts.join(".");
     if let Some(named) = named

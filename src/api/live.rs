@@ -93,10 +93,7 @@ pub(super) struct Product {
         (status = 200, body = Live),
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
     ))]
-pub(super) async fn live(
-    State(api): State<Arc<Api>>,
-    Path(show): Path<String>,
-) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn live(State(api): State<Arc<Api>>, Path(show): Path<String>) -> Result<impl IntoResponse, Problem> {
     let show = api.show(&show)?;
     let (state, now) = (show.state(), show.wall());
     let stage = &state.stage;

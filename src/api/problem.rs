@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Problem {
     kind: Cow<'static, str>,
     detail: String,
     field: Option<Cow<'static, str>>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, &'static str)>,
 }
 
 /// A problem as it is sent.
@@ -46,7 +46,7 @@ pub(super) struct Body {
 impl Problem {
     pub fn new(status: StatusCode, kind: &'static str, detail: impl ToString) -> Problem {
         let (kind, detail) = (Cow::Borrowed(kind), detail.to_string());
-        Problem { status, kind, detail, field: None, headers: HeaderMap::new() }
+        Problem { status, kind, detail, field: None, headers: Vec::new() }
     }
 
     /// A value that does not read.
@@ -78,7 +78,7 @@ impl Problem {
     }
 
     pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Problem {
-        self.headers.insert(name, HeaderValue::from_static(value));
+        self.headers.push((name, value));
         self
     }
 }
@@ -93,8 +93,11 @@ impl IntoResponse for Problem {
             detail,
             field,
         };
-        let mut response = (status, headers, Json(body)).into_response();
+        let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        for (name, value) in headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         response
     }
 }
@@ -110,7 +113,9 @@ impl From<show::Error> for Problem {
             show::Error::CanvasFixed { .. } => (StatusCode::CONFLICT, "canvas-fixed", Some("canvas")),
             show::Error::Full { .. } => (StatusCode::CONFLICT, "shows-full", None),
             show::Error::NotPainted { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "not-painted", None),
-            show::Error::Store(store::Error::NotCommitted(_)) => (StatusCode::SERVICE_UNAVAILABLE, "not-committed", None),
+            show::Error::Store(store::Error::NotCommitted(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-committed", None)
+            }
             show::Error::Stopping | show::Error::Store(store::Error::Closed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping", None)
             }
@@ -136,7 +141,9 @@ fn of_refusal(refused: &Refused) -> (StatusCode, &'static str, Option<&'static s
         Refused::PriceHeld { .. } => (StatusCode::CONFLICT, "price-held", Some("price")),
         Refused::CatalogFull => (StatusCode::CONFLICT, "catalog-full", None),
         Refused::Countdown(refused) => match refused {
-            offer::Refused::Currency { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency")),
+            offer::Refused::Currency { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency"))
+            }
             offer::Refused::NotLower { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not-lower", Some("price.minor")),
             offer::Refused::TooSoon { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-soon", Some("ends_at")),
             offer::Refused::TooLate { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
@@ -152,9 +159,8 @@ impl From<whep::Error> for Problem {
             whep::Error::NotSdp(_) => Problem::unreadable(error),
             whep::Error::NoVideo | whep::Error::NoH264 { .. } => Problem::invalid("offer-without-video", error),
             whep::Error::Unanswerable(_) => Problem::invalid("offer-unanswerable", error),
-            whep::Error::Full { .. } => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "viewers-full", error).with_header(header::RETRY_AFTER, "10")
-            }
+            whep::Error::Full { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "viewers-full", error)
+                .with_header(header::RETRY_AFTER, "10"),
             whep::Error::Busy => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "joins-full", error).with_header(header::RETRY_AFTER, "1")
             }
@@ -194,7 +200,7 @@ pub(super) async fn everywhere(request: Request, next: Next) -> Response {
         (_, text) => text.to_owned(),
     };
     let kind = status.canonical_reason().unwrap_or("error").to_lowercase().replace(' ', "-");
-    let problem = Problem { status, kind: kind.into(), detail, field: None, headers: HeaderMap::new() };
+    let problem = Problem { status, kind: kind.into(), detail, field: None, headers: Vec::new() };
     let mut response = problem.into_response();
     for (name, value) in &parts.headers {
         // What says how to do better (Allow, Retry-After, CORS) stays.

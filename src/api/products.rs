@@ -207,7 +207,9 @@ pub(super) async fn put_image(
     let (photo, image) = {
         let bytes = bytes.clone();
         let decode = move || (Photo::decode(&bytes), ImageHash::of(&bytes));
-        tokio::task::spawn_blocking(decode).await.map_err(|_| Problem::invalid("image-damaged", "the picture is damaged"))?
+        tokio::task::spawn_blocking(decode)
+            .await
+            .map_err(|_| Problem::invalid("image-damaged", "the picture is damaged"))?
     };
     drop(decoding);
     let photo = Arc::new(photo?);

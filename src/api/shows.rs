@@ -251,9 +251,5 @@ pub(super) async fn health(
     Path(show): Path<String>,
 ) -> Result<Json<ShowHealth>, Problem> {
     let show = api.show(&show)?;
-    Ok(Json(ShowHealth {
-        rev: show.state().rev,
-        pull: show.pull().map(|pull| pull.to_string()),
-        media: show.health(),
-    }))
+    Ok(Json(ShowHealth { rev: show.state().rev, pull: show.pull().map(|pull| pull.to_string()), media: show.health() }))
 }

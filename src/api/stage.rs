@@ -176,9 +176,15 @@ pub(super) async fn put_countdown(
     let end = match (seconds, ends_at) {
         (Some(seconds), None) => End::In(milliseconds(seconds)?),
         (None, Some(ends_at)) => End::At(ends_at),
-        (None, None) => return Err(Problem::invalid("no-end", "the countdown has no end: give seconds or ends_at").in_field("seconds")),
+        (None, None) => {
+            return Err(
+                Problem::invalid("no-end", "the countdown has no end: give seconds or ends_at").in_field("seconds")
+            );
+        }
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("two-ends", "seconds and ends_at are both given: leave one out").in_field("ends_at"));
+            return Err(
+                Problem::invalid("two-ends", "seconds and ends_at are both given: leave one out").in_field("ends_at")
+            );
         }
     };
     let by_seconds = matches!(end, End::In(_));
@@ -230,7 +236,8 @@ fn of_stage(error: show::Error) -> Problem {
 
 fn milliseconds(seconds: f64) -> Result<Duration, Problem> {
     let duration = Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Problem::invalid("invalid", format!("seconds is {seconds}: give how long the price is to hold")).in_field("seconds")
+        Problem::invalid("invalid", format!("seconds is {seconds}: give how long the price is to hold"))
+            .in_field("seconds")
     })?;
     Ok(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
 }

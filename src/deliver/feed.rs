@@ -144,7 +144,9 @@ impl Feed {
             Ok(text) if text.len() <= MAX_ANNOUNCEMENT => {
                 self.handle.mailbox.send(Command::Announce(self.core().id, text.into()));
             }
-            _ => tracing::error!(show = %self.core().name, bytes = text.len(), "no announcement: not text, or too long"),
+            _ => {
+                tracing::error!(show = %self.core().name, bytes = text.len(), "no announcement: not text, or too long")
+            }
         }
     }
 

@@ -26,13 +26,15 @@ pub(super) struct StreamId {
 }
 
 /// Seals packets for one viewer. It alone gives out packet indices, and never one index of an SSRC to two different
-/// packets: the index moves on with every packet that is sealed, sent or not.
+/// packets: an index that sealed a packet which then was not sent serves that packet only, or none.
 pub(super) struct Outgoing {
     sealer: Sealer,
     video: Stream,
     rtx: Option<Stream>,
     audio: Option<Stream>,
     playout_delay: Option<u8>,
+    /// The place of the packet that the video stream's next index has sealed already.
+    sealed: Option<u64>,
     /// Which packets of the feed went out under which indices, oldest first. A new run begins where a viewer joined or
     /// jumped.
     runs: VecDeque<Run>,
@@ -85,6 +87,7 @@ impl Outgoing {
             rtx: streams.rtx.map(&mut stream),
             audio: streams.audio.map(&mut stream),
             playout_delay: streams.playout_delay.filter(|id| (1..=14).contains(id)),
+            sealed: None,
             runs: VecDeque::with_capacity(MOST_RUNS),
             scratch: Box::new([0; ORIGINAL_SEQUENCE + MAX_PAYLOAD]),
         }
@@ -94,9 +97,15 @@ impl Outgoing {
         self.video.id.ssrc
     }
 
-    /// Seals the `nth` packet of a frame as the next one of the video stream, and gives its length.
+    /// Seals the `nth` packet of a frame as the next one of the video stream, and gives its length. When it went out
+    /// [`Outgoing::advance`] is due; until then the same packet is sealed again for another try.
     pub(super) fn video(&mut self, datagram: &mut [u8; MAX_DATAGRAM], frame: &Packets, nth: usize) -> usize {
-        let (index, place) = (self.video.next, frame.first + nth as u64);
+        let place = frame.first + nth as u64;
+        if self.sealed.is_some_and(|sealed| sealed != place) {
+            self.video.next += 1;
+        }
+        self.sealed = Some(place);
+        let index = self.video.next;
         let continues = self.runs.back().is_some_and(|run| index - run.index == place.wrapping_sub(run.place));
         if !continues {
             if self.runs.len() == MOST_RUNS {
@@ -104,8 +113,14 @@ impl Outgoing {
             }
             self.runs.push_back(Run { index, place });
         }
-        self.video.count(frame.payloads.get(nth).len());
         self.seal_video(datagram, frame, nth, index)
+    }
+
+    /// The packet that was sealed last, of `octets` of payload, went out.
+    pub(super) fn advance(&mut self, octets: usize) {
+        if self.sealed.take().is_some() {
+            self.video.count(octets);
+        }
     }
 
     /// Seals an audio packet; `None` when the viewer takes no audio.
@@ -226,6 +241,13 @@ mod tests {
     const RTX: StreamId = StreamId { ssrc: 2, payload_type: 103 };
     const AUDIO: StreamId = StreamId { ssrc: 3, payload_type: 111 };
 
+    /// Seals a video packet and takes it for sent.
+    fn send(outgoing: &mut Outgoing, datagram: &mut [u8; MAX_DATAGRAM], frame: &Packets, nth: usize) -> usize {
+        let length = outgoing.video(datagram, frame, nth);
+        outgoing.advance(frame.payloads.get(nth).len());
+        length
+    }
+
     fn streams(rtx: bool) -> Streams {
         Streams { video: VIDEO, rtx: rtx.then_some(RTX), playout_delay: Some(5), audio: Some(AUDIO) }
     }
@@ -247,7 +269,7 @@ mod tests {
         let one = frame(0, 1, true);
         let mut seen = Vec::new();
         for n in 0..70_000u64 {
-            let length = outgoing.video(&mut datagram, &one, 0);
+            let length = send(&mut outgoing, &mut datagram, &one, 0);
             if n % 1000 < 3 || (32_000..34_000).contains(&n) {
                 let opened = receiver.decrypt_rtp(&datagram[..length]).unwrap();
                 assert_eq!(&opened[20..], one.payloads.get(0));
@@ -263,21 +285,20 @@ mod tests {
         let (mut outgoing, mut receiver) = pair(true, 9);
         let mut datagram = [0; MAX_DATAGRAM];
         let two = frame(7, 2, true);
-        let length = outgoing.video(&mut datagram, &two, 0);
+        let length = send(&mut outgoing, &mut datagram, &two, 0);
         let first = receiver.decrypt_rtp(&datagram[..length]).unwrap();
         assert_eq!(first[..20], [0x90, 102, 0, 9, 0, 0, 82, 8, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x52, 0, 0, 10]);
         assert_eq!(&first[20..], two.payloads.get(0));
-        let length = outgoing.video(&mut datagram, &two, 1);
+        let length = send(&mut outgoing, &mut datagram, &two, 1);
         let last = receiver.decrypt_rtp(&datagram[..length]).unwrap();
         assert_eq!(last[..12], [0x80, 0x80 | 102, 0, 10, 0, 0, 82, 8, 0, 0, 0, 1]);
         let length = outgoing.audio(&mut datagram, 960, b"opus").unwrap();
         let audio = receiver.decrypt_rtp(&datagram[..length]).unwrap();
         assert_eq!(audio[..], [&[0x80, 111, 0, 9, 0, 0, 3, 192, 0, 0, 0, 3][..], b"opus"].concat());
-        assert_eq!(outgoing.sums().0, Sum {
-            ssrc: 1,
-            packets: 2,
-            octets: (two.payloads.get(0).len() + two.payloads.get(1).len()) as u32
-        });
+        assert_eq!(
+            outgoing.sums().0,
+            Sum { ssrc: 1, packets: 2, octets: (two.payloads.get(0).len() + two.payloads.get(1).len()) as u32 }
+        );
     }
 
     #[test]
@@ -285,8 +306,8 @@ mod tests {
         let (mut outgoing, mut receiver) = pair(true, 9);
         let mut datagram = [0; MAX_DATAGRAM];
         let two = frame(7, 2, true);
-        outgoing.video(&mut datagram, &two, 0);
-        outgoing.video(&mut datagram, &two, 1);
+        send(&mut outgoing, &mut datagram, &two, 0);
+        send(&mut outgoing, &mut datagram, &two, 1);
         let sent = outgoing.sent(10).unwrap();
         assert_eq!(sent.place, 8);
         for sequence in [9, 10] {
@@ -302,8 +323,8 @@ mod tests {
         let (mut outgoing, _) = pair(false, 9);
         let (mut datagram, mut again) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
         let two = frame(7, 2, true);
-        let length = outgoing.video(&mut datagram, &two, 0);
-        outgoing.video(&mut again, &two, 1);
+        let length = send(&mut outgoing, &mut datagram, &two, 0);
+        send(&mut outgoing, &mut again, &two, 1);
         assert_eq!(outgoing.again(&mut again, outgoing.sent(9).unwrap(), &two, 0), length);
         assert_eq!(datagram[..length], again[..length]);
     }
@@ -313,8 +334,8 @@ mod tests {
         let (mut outgoing, _) = pair(true, 0);
         let mut datagram = [0; MAX_DATAGRAM];
         assert_eq!(outgoing.sent(0), None);
-        outgoing.video(&mut datagram, &frame(40, 1, true), 0);
-        outgoing.video(&mut datagram, &frame(90, 1, true), 0);
+        send(&mut outgoing, &mut datagram, &frame(40, 1, true), 0);
+        send(&mut outgoing, &mut datagram, &frame(90, 1, true), 0);
         assert_eq!(outgoing.sent(0).map(|sent| sent.place), Some(40));
         assert_eq!(outgoing.sent(1).map(|sent| sent.place), Some(90));
         assert_eq!(outgoing.sent(2), None);
@@ -324,6 +345,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Send(u8),
+        /// Sealed, and the socket took it not.
+        Block,
         Jump(u8),
         Ask(u16),
         Sound,
@@ -332,6 +355,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (1u8..40).prop_map(Step::Send),
+            2 => Just(Step::Block),
             1 => (1u8..20).prop_map(Step::Jump),
             3 => (0u16..600).prop_map(Step::Ask),
             1 => Just(Step::Sound),
@@ -358,10 +382,14 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Send(packets) => for _ in 0..packets {
-                        let length = outgoing.video(&mut datagram, &frame(place, 1, false), 0);
+                        let length = send(&mut outgoing, &mut datagram, &frame(place, 1, false), 0);
                         prop_assert!(check(&datagram[..length]));
                         place += 1;
                     },
+                    Step::Block => {
+                        let length = outgoing.video(&mut datagram, &frame(place, 1, false), 0);
+                        prop_assert!(check(&datagram[..length]));
+                    }
                     Step::Jump(over) => place += u64::from(over),
                     Step::Ask(back) => if let Some(sent) = outgoing.sent((outgoing.video.next as u16).wrapping_sub(back)) {
                         let length = outgoing.again(&mut datagram, sent, &frame(sent.place, 1, false), 0);

@@ -183,10 +183,7 @@ mod tests {
     #[test]
     fn parameter_sets_travel_in_one_packet_and_delimiters_not_at_all() {
         let stream = annex_b(&[&[0x09, 0xf0], &[0x67, 0x42, 0xe0], &[0x68, 0xce], &[0x65, 0x88, 0x84], &[0x0c, 0xff]]);
-        assert_eq!(
-            all(&h264(&stream)),
-            [&[0x78, 0, 3, 0x67, 0x42, 0xe0, 0, 2, 0x68, 0xce][..], &[0x65, 0x88, 0x84]]
-        );
+        assert_eq!(all(&h264(&stream)), [&[0x78, 0, 3, 0x67, 0x42, 0xe0, 0, 2, 0x68, 0xce][..], &[0x65, 0x88, 0x84]]);
     }
 
     #[test]
@@ -201,11 +198,10 @@ mod tests {
         let payloads = h264(&annex_b(&[&unit]));
         let packets = all(&payloads);
         assert_eq!(packets.iter().map(|packet| packet.len()).collect::<Vec<_>>(), [1002, 1002, 1002]);
-        assert_eq!(packets.iter().map(|packet| packet[..2].to_vec()).collect::<Vec<_>>(), [
-            [0x7c, 0x85],
-            [0x7c, 0x05],
-            [0x7c, 0x45]
-        ]);
+        assert_eq!(
+            packets.iter().map(|packet| packet[..2].to_vec()).collect::<Vec<_>>(),
+            [[0x7c, 0x85], [0x7c, 0x05], [0x7c, 0x45]]
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent};
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtcp;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
@@ -24,6 +25,7 @@ use super::feedback::{Feedback, Inbox};
 use super::mailbox::{Sound, Wire};
 use super::outgoing::{MAX_DATAGRAM, Outgoing, Streams, Sum};
 use super::packetize::Packets;
+use super::resends::Resends;
 use super::stats::{Meter, Stats};
 use super::tap::Tap;
 use super::view::View;
@@ -71,10 +73,13 @@ enum Phase {
 struct Watching {
     outgoing: Outgoing,
     view: View,
+    /// No media before this: a viewer takes none until it has made its keys, which the answer to our last handshake
+    /// message shows. Without one the moment passes.
+    held: Option<Instant>,
     /// ICE hears nothing from the viewer: no media until it does.
     paused: bool,
     report: Instant,
-    resends: Allowance,
+    resends: Resends,
 }
 
 /// Why a session ended.
@@ -101,7 +106,6 @@ pub(super) struct Io<'a> {
 }
 
 impl Session {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         id: SessionId,
         feed: FeedId,
@@ -134,8 +138,17 @@ impl Session {
     }
 
     /// A datagram came from the viewer, or from someone who claims to be.
-    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], feed: &mut OnAir, io: &mut Io<'_>) {
-        let Some(local) = self.candidates.iter().find(|candidate| candidate.is_ipv4() == from.is_ipv4()) else { return };
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        feed: &mut OnAir,
+        io: &mut Io<'_>,
+    ) {
+        let Some(local) = self.candidates.iter().find(|candidate| candidate.is_ipv4() == from.is_ipv4()) else {
+            return;
+        };
         self.heard = now;
         let transport = TransportContext {
             local_addr: *local,
@@ -143,11 +156,28 @@ impl Session {
             transport_protocol: TransportProtocol::UDP,
             ecn: None,
         };
+        let was_watching = self.is_watching();
         let message = TaggedBytesMut { now, transport, message: BytesMut::from(datagram) };
         if let Err(error) = self.connection.handle_read(message) {
             tracing::trace!(viewer = self.id, %error, "a datagram was not understood");
         }
         self.turn(now, feed, io);
+        if datagram.first() == Some(&DTLS_ALERT) && self.is_closed() {
+            self.phase = Phase::Ended(End::Lost);
+        }
+        if let Phase::Watching(watching) = &mut self.phase
+            && was_watching
+            && datagram.first().is_some_and(|&first| first > STUN_LAST)
+            && watching.held.take().is_some()
+        {
+            self.flow(now, feed, io);
+        }
+    }
+
+    /// Whether the viewer closed DTLS. `rtc` then still calls the connection connected.
+    fn is_closed(&self) -> bool {
+        let dtls = self.connection.sctp().map(|sctp| sctp.transport().state());
+        dtls.is_some_and(|state| matches!(state, RTCDtlsTransportState::Closed | RTCDtlsTransportState::Failed))
     }
 
     /// Does what is due.
@@ -164,6 +194,7 @@ impl Session {
                 self.phase = Phase::Ended(End::Silent);
             }
             Phase::Watching(watching) => {
+                watching.held = watching.held.filter(|&until| until > now);
                 if watching.view.tick(now, &feed.ring) {
                     feed.core.meter.add(|stats| &stats.lagged, 1);
                     feed.want_keyframe(now);
@@ -192,7 +223,7 @@ impl Session {
     /// An audio packet of the feed came.
     pub(super) fn sound(&mut self, sound: &Sound, feed: &OnAir, io: &mut Io<'_>) {
         let (Phase::Watching(watching), Some(to)) = (&mut self.phase, self.to) else { return };
-        if watching.paused {
+        if watching.paused || watching.held.is_some() {
             return;
         }
         if let Some(length) = watching.outgoing.audio(io.datagram, sound.timestamp, &sound.payload) {
@@ -238,9 +269,9 @@ impl Session {
         match &self.phase {
             Phase::Joining { until } => self.timer.min(*until),
             Phase::Watching(watching) => {
-                let behind = matches!(watching.view, View::Flowing { behind: Some(_), .. });
-                let soon = if behind { Some(self.heard) } else { watching.view.due() };
-                soon.into_iter().fold(self.timer.min(watching.report).min(self.heard + SILENCE), Instant::min)
+                let soon = watching.view.due();
+                let due = self.timer.min(watching.report).min(self.heard + SILENCE);
+                soon.into_iter().chain(watching.held).fold(due, Instant::min)
             }
             Phase::Ended(_) => self.timer,
         }
@@ -249,7 +280,7 @@ impl Session {
     /// Whether packets wait for their turn: [`Session::tick`] again in [`PACE`].
     pub(super) fn is_behind(&self) -> bool {
         let Phase::Watching(watching) = &self.phase else { return false };
-        !watching.paused && matches!(watching.view, View::Flowing { behind: Some(_), .. })
+        !watching.paused && watching.held.is_none() && matches!(watching.view, View::Flowing { behind: Some(_), .. })
     }
 
     /// Takes everything from the connection that it has to say: datagrams, events, messages, feedback.
@@ -259,7 +290,9 @@ impl Session {
             let Some(event) = self.connection.poll_event() else { break };
             match event {
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => self.state(state, now, feed),
-                RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => self.opened(id, now, feed, io),
+                RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => {
+                    self.opened(id, now, feed, io)
+                }
                 RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id)) if self.channel == Some(id) => {
                     self.channel = None;
                 }
@@ -288,7 +321,7 @@ impl Session {
                         self.proven.push(to);
                     }
                 }
-                Some(0..=3) | None => {}
+                Some(0..=STUN_LAST) | None => {}
                 // All but STUN goes where ICE chose.
                 Some(_) => self.to = Some(to),
             }
@@ -311,7 +344,10 @@ impl Session {
                 watching.paused = true;
                 watching.view = View::wait(now);
             }
-            (Phase::Joining { .. } | Phase::Watching(_), RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed) => {
+            (
+                Phase::Joining { .. } | Phase::Watching(_),
+                RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed,
+            ) => {
                 self.phase = Phase::Ended(End::Lost);
             }
             _ => {}
@@ -331,8 +367,9 @@ impl Session {
         }
         self.seat.settle();
         feed.core.meter.add(|stats| &stats.connected, 1);
-        let resends = Allowance::new(now);
-        let watching = Watching { outgoing, view, paused: false, report: now + REPORT_INTERVAL, resends };
+        let resends = Resends::new(now);
+        let watching =
+            Watching { outgoing, view, held: Some(now + HOLD), paused: false, report: now + REPORT_INTERVAL, resends };
         self.phase = Phase::Watching(Box::new(watching));
         // The first report goes ahead of the first packets, so that sound and picture are in sync from the start.
         self.report(now, feed);
@@ -356,9 +393,16 @@ impl Session {
         let reports = [Some((video, feed.core.rtp.video(at))), audio.map(|audio| (audio, feed.core.rtp.audio(at)))];
         for (sum, rtp_time) in reports.into_iter().flatten() {
             let Sum { ssrc, packets, octets } = sum;
-            let report =
-                SenderReport { ssrc, ntp_time, rtp_time, packet_count: packets, octet_count: octets, ..Default::default() };
-            let name = SourceDescriptionItem { sdes_type: SdesType::SdesCname, text: Bytes::from_static(STREAM.as_bytes()) };
+            let report = SenderReport {
+                ssrc,
+                ntp_time,
+                rtp_time,
+                packet_count: packets,
+                octet_count: octets,
+                ..Default::default()
+            };
+            let name =
+                SourceDescriptionItem { sdes_type: SdesType::SdesCname, text: Bytes::from_static(STREAM.as_bytes()) };
             let description =
                 SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc, items: vec![name] }] };
             let compound: Vec<Box<dyn rtcp::Packet>> = vec![Box::new(report), Box::new(description)];
@@ -383,8 +427,8 @@ impl Session {
                     for sequence in sequences {
                         let Some(sent) = watching.outgoing.sent(sequence) else { continue };
                         let Some((frame, nth)) = feed.ring.locate(sent.place) else { continue };
-                        if !watching.resends.take(now) {
-                            break;
+                        if !watching.resends.may(now, sent.place) {
+                            continue;
                         }
                         let length = watching.outgoing.again(io.datagram, sent, frame, nth);
                         tally.resent += 1;
@@ -401,6 +445,9 @@ impl Session {
     fn flow(&mut self, now: Instant, feed: &OnAir, io: &mut Io<'_>) {
         let (Phase::Watching(watching), Some(to)) = (&mut self.phase, self.to) else { return };
         let View::Flowing { next, behind, live } = &mut watching.view else { return };
+        if watching.held.is_some() {
+            return;
+        }
         let mut tally = Tally::default();
         let mut lost_place = false;
         let end = feed.ring.end();
@@ -410,15 +457,16 @@ impl Session {
                 break;
             };
             let length = watching.outgoing.video(io.datagram, frame, nth);
+            if !tally.send(to, length, io) {
+                break;
+            }
+            watching.outgoing.advance(frame.payloads.get(nth).len());
             *next += 1;
-            let sent = tally.send(to, length, io);
-            if *next == end && *live
+            if *next == end
+                && *live
                 && let Some(arrived) = frame.arrived
             {
                 feed.core.meter.latency(io.clock.now().saturating_duration_since(arrived));
-            }
-            if !sent {
-                break;
             }
         }
         if lost_place {
@@ -443,8 +491,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Sends the datagram that was sealed; false when the socket takes no more for now. The packet is lost then, as if on
-    /// the way: its index is used, and the viewer will ask for it.
+    /// Sends the datagram that was sealed; false when the socket takes no more for now. Any other failure is a loss on the
+    /// way, and the viewer will ask for the packet.
     fn send(&mut self, to: SocketAddr, length: usize, io: &mut Io<'_>) -> bool {
         self.tried += 1;
         match io.wire.send(to, &io.datagram[..length]) {
@@ -473,33 +521,11 @@ impl Tally {
     }
 }
 
-/// How many packets may be sent again: a bucket of [`MOST_RESENDS`] that fills within a second.
-struct Allowance {
-    left: f64,
-    filled: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Allowance {
-        Allowance { left: MOST_RESENDS, filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.left = (self.left + passed * MOST_RESENDS).min(MOST_RESENDS);
-        self.filled = now;
-        let may = self.left >= 1.0;
-        if may {
-            self.left -= 1.0;
-        }
-        may
-    }
-}
-
 /// NTP's 64 bits of seconds since 1900 (RFC 5905 §6).
 fn ntp(wall: SystemTime) -> u64 {
     let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs() + SECONDS_1900_TO_1970) << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    ((since.as_secs() + SECONDS_1900_TO_1970) << 32) | fraction
 }
 
 /// How soon one who is behind may be sent the next burst. 64 packets in 2 ms are 300 Mbit/s.
@@ -509,8 +535,11 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(15);
 /// Browsers check consent every few seconds (RFC 7675) and report every second.
 const SILENCE: Duration = Duration::from_secs(30);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const HOLD: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_secs(1);
 const MOST_OUTSTANDING: usize = 64 * 1024;
-/// Packets sent again in a second: a quarter of a 6 Mbit/s stream.
-const MOST_RESENDS: f64 = 150.0;
+/// The first byte of STUN is at most this, of all else that comes more (RFC 7983).
+const STUN_LAST: u8 = 3;
+/// DTLS content type (RFC 5246 §6.2.1).
+const DTLS_ALERT: u8 = 21;
 const SECONDS_1900_TO_1970: u64 = 2_208_988_800;

@@ -39,7 +39,8 @@ pub(super) struct Shard {
     resources: Resources,
     /// When the earliest session or feed has something to do.
     due: Instant,
-    behind: bool,
+    /// When those who are behind may be sent the next burst, if there are any.
+    burst: Option<Instant>,
     /// Sessions that something is being done for, kept for its memory.
     round: Vec<SessionId>,
 }
@@ -84,7 +85,7 @@ impl Shard {
             by_ufrag: HashMap::new(),
             resources,
             due: Instant::now(),
-            behind: false,
+            burst: None,
             round: Vec::new(),
         })
     }
@@ -118,8 +119,8 @@ impl Shard {
     }
 
     fn wait(&self) -> Duration {
-        let due = self.due.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
-        if self.behind { due.min(PACE) } else { due }
+        let next = self.burst.map_or(self.due, |burst| burst.min(self.due));
+        next.saturating_duration_since(Instant::now()).min(LONGEST_WAIT)
     }
 
     fn obey(&mut self, command: Command) {
@@ -207,12 +208,17 @@ impl Shard {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        if now < self.due && !self.behind {
+        let bursts = self.burst.is_some_and(|burst| burst <= now);
+        if now < self.due && !bursts {
             return;
+        }
+        if bursts {
+            self.burst = None;
         }
         let mut round = std::mem::take(&mut self.round);
         round.clear();
-        round.extend(self.sessions.values().filter(|session| session.due() <= now || session.is_behind()).map(|s| s.id));
+        let has_work = |session: &Session| session.due() <= now || bursts && session.is_behind();
+        round.extend(self.sessions.values().filter(|session| has_work(session)).map(|session| session.id));
         for &id in &round {
             self.with(id, |session, feed, io| session.tick(now, feed, io));
         }
@@ -224,8 +230,7 @@ impl Shard {
         }
         let sessions = self.sessions.values().map(|session| session.due());
         let feeds = self.feeds.values().filter_map(|feed| feed.keyframes.next());
-        self.due = sessions.chain(feeds).fold(now + LONGEST_WAIT, Instant::min).max(now + Duration::from_millis(1));
-        self.behind = self.sessions.values().any(|session| session.is_behind());
+        self.due = sessions.chain(feeds).fold(now + LONGEST_WAIT, Instant::min).max(now + SHORTEST_WAIT);
     }
 
     fn each_viewer(&mut self, id: FeedId, mut act: impl FnMut(&mut Session, &mut OnAir, &mut Io<'_>)) {
@@ -262,8 +267,10 @@ impl Shard {
             tracing::error!(show = %feed.core.name, viewer = id, "a viewer's session failed and was ended");
         }
         if end.is_none() {
-            self.due = self.due.min(session.due());
-            self.behind |= session.is_behind();
+            self.due = feed.keyframes.next().into_iter().chain([session.due()]).fold(self.due, Instant::min);
+            if session.is_behind() {
+                self.burst.get_or_insert_with(|| Instant::now() + PACE);
+            }
         }
         let joined = !watched && end.is_none() && session.is_watching();
         if joined {
@@ -343,6 +350,7 @@ fn check_ufrag(datagram: &[u8]) -> Option<&str> {
 
 pub(super) const SOCKET: Token = Token(0);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Datagrams read before the mailbox is looked at again.
 const READS_AT_ONCE: usize = 64;
 const MOST_ADDRESSES: usize = 16;

@@ -21,7 +21,9 @@ impl View {
     /// waited for anew.
     pub(super) fn join(now: Instant, ring: &Ring) -> View {
         match ring.group() {
-            Some((first, since)) if now.saturating_duration_since(since) < SHORTEST_INTERVAL => View::replay(now, first),
+            Some((first, since)) if now.saturating_duration_since(since) < SHORTEST_INTERVAL => {
+                View::replay(now, first)
+            }
             _ => View::Waiting { since: now, joining: true },
         }
     }

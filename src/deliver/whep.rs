@@ -13,9 +13,7 @@ use rtc::interceptor::{Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::certificate::RTCCertificate;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine,
-};
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine};
 use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngineBuilder};
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::transport::{
@@ -173,7 +171,9 @@ impl<'a> Section<'a> {
     /// The RTX format of another (RFC 4588 §8).
     fn rtx(&self, of: u8) -> Option<u8> {
         let is = |payload_type: u8| parameter(self.parameters(payload_type), "apt")?.parse().ok();
-        self.formats().find(|(number, encoding)| encoding == "rtx/90000" && is(*number) == Some(of)).map(|found| found.0)
+        self.formats()
+            .find(|(number, encoding)| encoding == "rtx/90000" && is(*number) == Some(of))
+            .map(|found| found.0)
     }
 
     fn opus(&self) -> Option<Format> {
@@ -225,7 +225,7 @@ pub(super) fn answer(
         .map_err(|error| Error::Unanswerable(error.to_string().chars().take(200).collect()))
 }
 
-fn negotiate(
+pub(super) fn negotiate(
     offer: &Offer,
     level: u8,
     candidates: &[SocketAddr],
@@ -327,7 +327,7 @@ fn media_engine(offer: &Offer) -> Result<MediaEngine, rtc::shared::error::Error>
             sdp_fmtp_line: format!("apt={}", offer.h264.payload_type),
             ..RTCRtpCodec::default()
         };
-        let codec = RTCRtpCodecParameters { rtp_codec, payload_type, ..RTCRtpCodecParameters::default() };
+        let codec = RTCRtpCodecParameters { rtp_codec, payload_type };
         engine.register_codec(codec, RtpCodecKind::Video)?;
     }
     if let Some(opus) = &offer.opus {
@@ -349,7 +349,6 @@ fn h264_codec(format: &Format) -> RTCRtpCodecParameters {
             rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")],
         },
         payload_type: format.payload_type,
-        ..RTCRtpCodecParameters::default()
     }
 }
 
@@ -363,7 +362,6 @@ fn opus_codec(format: &Format) -> RTCRtpCodecParameters {
             rtcp_feedback: vec![],
         },
         payload_type: format.payload_type,
-        ..RTCRtpCodecParameters::default()
     }
 }
 
@@ -436,3 +434,146 @@ const ICE_FAILED: Duration = Duration::from_secs(16);
 /// The longest data channel message in bytes; `rtc` holds both directions to it.
 const MAX_MESSAGE: u32 = 64 * 1024;
 const MOST_SECTIONS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n";
+    const TRANSPORT: &str = "c=IN IP4 0.0.0.0\r\na=ice-ufrag:them\r\na=ice-pwd:theirpasswordoftwentytwo\r\n\
+        a=fingerprint:sha-256 77:82:1C:C2:6B:80:DB:F1:5C:0E:39:84:12:BB:03:AC:51:22:62:4A:61:8B:0D:DE:01:3E:76:3F:B6:5B:C4:E4\r\n\
+        a=setup:actpass\r\na=rtcp-mux\r\n";
+    const BASELINE: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+
+    /// A section with formats of (payload type, encoding, parameters).
+    fn section(kind: &str, mid: u8, more: &str, formats: &[(u8, &str, &str)]) -> String {
+        let numbers: Vec<String> = formats.iter().map(|format| format.0.to_string()).collect();
+        let mut section = format!("m={kind} 9 UDP/TLS/RTP/SAVPF {}\r\n{TRANSPORT}a=mid:{mid}\r\n", numbers.join(" "));
+        for (number, encoding, parameters) in formats {
+            section += &format!("a=rtpmap:{number} {encoding}\r\na=rtcp-fb:{number} nack pli\r\n");
+            if !parameters.is_empty() {
+                section += &format!("a=fmtp:{number} {parameters}\r\n");
+            }
+        }
+        section + more
+    }
+
+    fn video(formats: &[(u8, &str, &str)]) -> String {
+        format!("{HEAD}{}", section("video", 0, "a=recvonly\r\n", formats))
+    }
+
+    fn certificate() -> RTCCertificate {
+        crate::deliver::certificate().unwrap()
+    }
+
+    fn answered(offer: &str, level: u8) -> Answered {
+        let ours = ["203.0.113.7:8189".parse().unwrap()];
+        answer(&Offer::parse(offer).unwrap(), level, &ours, &certificate(), Instant::now()).unwrap()
+    }
+
+    fn refusal(offer: &str) -> String {
+        Offer::parse(offer).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn refusals_say_what_was_seen_and_what_to_do() {
+        assert!(refusal(&format!("v=0\r\n{}", "a=x\r\n".repeat(20_000))).contains("at most 65536"));
+        assert!(refusal("hello").contains("v=0"));
+        assert!(refusal(HEAD).contains("a=ice-ufrag"));
+        let sound = format!("{HEAD}{}", section("audio", 0, "a=recvonly\r\n", &[(111, "opus/48000/2", "")]));
+        assert!(refusal(&sound).contains("recvonly video"));
+        let sends = format!("{HEAD}{}", section("video", 0, "a=sendonly\r\n", &[(102, "H264/90000", BASELINE)]));
+        assert!(matches!(Offer::parse(&sends), Err(Error::NoVideo)));
+        let others = video(&[(96, "VP8/90000", ""), (98, "VP9/90000", "profile-id=0")]);
+        assert!(refusal(&others).ends_with("it has vp8, vp9"), "{}", refusal(&others));
+        let single = video(&[(102, "H264/90000", "packetization-mode=0;profile-level-id=42e01f")]);
+        assert!(matches!(Offer::parse(&single), Err(Error::NoH264 { .. })));
+        let twice = format!("{}{}", video(&[(102, "H264/90000", BASELINE)]), section("video", 1, "", &[]));
+        assert!(refusal(&twice).contains("more than one video"));
+        let passive = video(&[(102, "H264/90000", BASELINE)]).replace("actpass", "passive");
+        assert!(refusal(&passive).contains("actpass"));
+    }
+
+    #[test]
+    fn constrained_baseline_is_chosen_with_its_rtx() {
+        let offer = Offer::parse(&video(&[
+            (100, "H264/90000", "packetization-mode=1;profile-level-id=64001f"),
+            (101, "rtx/90000", "apt=100"),
+            (102, "H264/90000", "packetization-mode=0;profile-level-id=42e01f"),
+            (104, "h264/90000", "profile-level-id=42E01F; packetization-mode=1"),
+            (105, "rtx/90000", "apt=104"),
+        ]));
+        let offer = offer.unwrap();
+        assert_eq!((offer.h264.payload_type, offer.rtx, offer.opus), (104, Some(105), None));
+    }
+
+    #[test]
+    fn payload_types_and_extensions_are_the_offers() {
+        let extension = format!("a=recvonly\r\na=extmap:9 {PLAYOUT_DELAY}\r\n");
+        let formats = [(120, "H264/90000", BASELINE), (121, "rtx/90000", "apt=120")];
+        let offer = format!(
+            "{HEAD}{}{}",
+            section("video", 0, &extension, &formats),
+            section("audio", 1, "a=recvonly\r\n", &[(96, "opus/48000/2", "minptime=10")])
+        )
+        .replace("BUNDLE 0", "BUNDLE 0 1");
+        let streams = answered(&offer, 31).streams;
+        assert_eq!(streams.video.payload_type, 120);
+        assert_eq!(streams.rtx.map(|rtx| rtx.payload_type), Some(121));
+        assert_eq!(streams.audio.map(|audio| audio.payload_type), Some(96));
+        assert_eq!(streams.playout_delay, Some(9));
+    }
+
+    #[test]
+    fn what_was_not_offered_is_not_used() {
+        let streams = answered(&video(&[(120, "H264/90000", BASELINE)]), 31).streams;
+        assert_eq!((streams.rtx, streams.playout_delay, streams.audio), (None, None, None));
+    }
+
+    #[test]
+    fn an_answer_tells_the_streams_true_level() {
+        let answer = answered(&video(&[(120, "H264/90000", BASELINE)]), 40).sdp;
+        assert!(answer.contains("profile-level-id=42e028"), "{answer}");
+        let symmetric = "packetization-mode=1;profile-level-id=42e01f";
+        assert!(answered(&video(&[(120, "H264/90000", symmetric)]), 40).sdp.contains("profile-level-id=42e01f"));
+        assert!(answered(&video(&[(120, "H264/90000", symmetric)]), 30).sdp.contains("profile-level-id=42e01e"));
+    }
+
+    #[test]
+    fn an_answer_is_lite_passive_and_names_our_candidates_only() {
+        let candidates = "a=candidate:1 1 udp 1 0a1b.local 5 typ host\r\na=end-of-candidates\r\na=recvonly\r\n";
+        let offer = format!("{HEAD}{}", section("video", 0, candidates, &[(120, "H264/90000", BASELINE)]));
+        let answer = answered(&offer, 31).sdp;
+        for needed in ["a=ice-lite\r\n", "a=setup:passive\r\n", "a=sendonly\r\n", " 203.0.113.7 8189 typ host"] {
+            assert!(answer.contains(needed), "{needed:?} in {answer}");
+        }
+        assert!(!answer.contains(".local"));
+    }
+
+    #[test]
+    fn sound_that_is_not_opus_is_left_out() {
+        let offer = format!(
+            "{HEAD}{}{}",
+            section("video", 0, "a=recvonly\r\n", &[(120, "H264/90000", BASELINE)]),
+            section("audio", 1, "a=recvonly\r\n", &[(0, "PCMU/8000", "")])
+        )
+        .replace("BUNDLE 0", "BUNDLE 0 1");
+        let answered = answered(&offer, 31);
+        assert_eq!(answered.streams.audio, None);
+        assert!(answered.sdp.contains("m=audio 0 "), "{}", answered.sdp);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_damaged_offer_is_answered_or_refused(at in 0usize..1200, with in ".{0,12}", cut in 0usize..40) {
+            let offer = video(&[(120, "H264/90000", BASELINE), (121, "rtx/90000", "apt=120")]);
+            let at = at.min(offer.len());
+            let damaged = format!("{}{with}{}", &offer[..at], &offer[(at + cut).min(offer.len())..]);
+            if let Ok(offer) = Offer::parse(&damaged) {
+                let _ = answer(&offer, 31, &["203.0.113.7:1".parse().unwrap()], &certificate(), Instant::now());
+            }
+        }
+    }
+}

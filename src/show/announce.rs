@@ -85,7 +85,13 @@ impl<'a> Announcement<'a> {
             ends_at: countdown.ends,
             ends_rtp: rtp(countdown.ends),
         });
-        Announcement { rev: scene.rev(), rtp_from: base.video(from), hits: scene.hits(from), offers: offers.collect(), countdown }
+        Announcement {
+            rev: scene.rev(),
+            rtp_from: base.video(from),
+            hits: scene.hits(from),
+            offers: offers.collect(),
+            countdown,
+        }
     }
 
     pub fn to_bytes(&self) -> Bytes {

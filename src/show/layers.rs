@@ -11,7 +11,7 @@ use super::system_time;
 use crate::commerce::catalog::{ImageHash, Item, ProductId};
 use crate::commerce::offer::{Countdown, Term};
 use crate::media::{MediaClock, MediaTime};
-use crate::overlay::{LayerSpec, Photo, PhaseSpec};
+use crate::overlay::{LayerSpec, PhaseSpec, Photo};
 
 /// What stands in the picture's place before anybody publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,4 +119,107 @@ fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: Me
     }
     let (id, template, hit) = ("countdown".into(), "countdown".into(), Some(countdown.product.to_string()));
     LayerSpec { id, template, z: 20, phases, hit }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::commerce::line::{Label, Title};
+    use crate::commerce::money::{Currency, Money};
+    use crate::commerce::offer::Then;
+    use crate::media::ManualClock;
+    use crate::show::state::{Created, Event};
+    use crate::show::{Canvas, StreamKey, wall};
+
+    fn usd(minor: i64) -> Money {
+        Money::new(minor, Currency::parse("USD").unwrap()).unwrap()
+    }
+
+    /// A show with a card and a countdown of a minute, and its clock.
+    fn selling(then: Then) -> (State, MediaClock) {
+        let clock = ManualClock::new();
+        let epoch = Timestamp::try_from(crate::media::Clock::wall(&*clock)).unwrap();
+        let clock = MediaClock::new(clock, system_time(epoch), MediaTime::ZERO);
+        let mut state = State::new(Created {
+            rev: 1,
+            epoch,
+            rtp_base: 0,
+            title: Title::parse("Evening sale").unwrap(),
+            stream_key: StreamKey::random(),
+            source: None,
+            canvas: Canvas::default(),
+        });
+        let id = ProductId::parse("lipstick").unwrap();
+        let product = crate::commerce::Product {
+            title: Title::parse("Lipstick").unwrap(),
+            price: usd(2490),
+            stock: None,
+            url: None,
+        };
+        let ends = epoch + SignedDuration::from_secs(60);
+        let label = Some(Label::parse("Flash").unwrap());
+        let countdown = Countdown { product: id.clone(), price: usd(990), ends, then, label };
+        state.apply(Event::ProductPut { id: id.clone(), product });
+        state.apply(Event::CardShown { product: id });
+        state.apply(Event::CountdownStarted { countdown });
+        (state, clock)
+    }
+
+    /// What a layer's values are at a moment.
+    fn values(layers: &[LayerSpec], id: &str, at: MediaTime) -> serde_json::Value {
+        let layer = layers.iter().find(|layer| layer.id == id).unwrap();
+        let holds =
+            |phase: &&PhaseSpec| phase.from.is_none_or(|from| from <= at) && phase.until.is_none_or(|until| at < until);
+        layer.phases.iter().rfind(holds).unwrap().values.clone()
+    }
+
+    #[test]
+    fn price_card_and_digits_turn_at_one_media_time() {
+        let (state, clock) = selling(Then::Revert);
+        let layers = layers(&state, &clock, MediaTime::ZERO, &BTreeMap::new(), None);
+        let ends = MediaTime::ZERO + Duration::from_secs(60);
+        let before = MediaTime::from_ticks(ends.ticks() - 1);
+        assert_eq!(
+            values(&layers, "card", before),
+            json!({ "title": "Lipstick", "price": "$9.90", "old_price": "$24.90", "discount": "-60%", "sold_out": false, "label": "Flash" })
+        );
+        assert_eq!(
+            values(&layers, "card", ends),
+            json!({ "title": "Lipstick", "price": "$24.90", "old_price": null, "discount": null, "sold_out": false, "label": null })
+        );
+        assert_eq!(values(&layers, "countdown", before)["ended"], false);
+        assert_eq!(values(&layers, "countdown", ends)["ended"], true);
+    }
+
+    #[test]
+    fn taking_an_end_in_changes_nothing_on_the_picture() {
+        for then in [Then::Revert, Then::SoldOut] {
+            let (mut state, clock) = selling(then);
+            let before = layers(&state, &clock, MediaTime::ZERO, &BTreeMap::new(), None);
+            state.apply(Event::CountdownExpired);
+            let ends = MediaTime::ZERO + Duration::from_secs(60);
+            let after = layers(&state, &clock, ends, &BTreeMap::new(), None);
+            for at in [ends, ends + Duration::from_secs(1), ends + Duration::from_secs(86_400)] {
+                for id in ["card", "countdown"] {
+                    assert_eq!(values(&before, id, at), values(&after, id, at), "{id} with {then:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_welcome_lies_behind_what_is_sold() {
+        let (state, clock) = selling(Then::Revert);
+        let layers = layers(&state, &clock, MediaTime::ZERO, &BTreeMap::new(), Some(Welcome::StartingSoon));
+        assert!(layers.iter().all(|layer| layer.id == "welcome" || layer.z > layers[0].z));
+        assert_eq!(
+            values(&layers, "welcome", clock.now()),
+            json!({ "title": "Evening sale", "message": "Starting soon" })
+        );
+        assert_eq!(wall(&clock), state.epoch);
+    }
 }

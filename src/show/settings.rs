@@ -40,7 +40,11 @@ pub struct StreamKey(String);
 
 /// A text that is no stream key. It does not repeat what was seen: that may be a key all the same.
 #[derive(Debug, thiserror::Error)]
-#[error("a stream key has {} to {} of A-Z, a-z, 0-9, - and _, this text has {length} characters", StreamKey::SHORTEST, StreamKey::LONGEST)]
+#[error(
+    "a stream key has {} to {} of A-Z, a-z, 0-9, - and _, this text has {length} characters",
+    StreamKey::SHORTEST,
+    StreamKey::LONGEST
+)]
 pub struct NotAKey {
     length: usize,
 }

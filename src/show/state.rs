@@ -38,17 +38,41 @@ pub struct State {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     Created(Created),
-    Titled { title: Title },
-    KeyChanged { stream_key: StreamKey },
-    SourceChanged { source: Option<SourceUrl> },
+    Titled {
+        title: Title,
+    },
+    KeyChanged {
+        stream_key: StreamKey,
+    },
+    SourceChanged {
+        source: Option<SourceUrl>,
+    },
+    /// Between two runs of the server: a running show keeps its canvas.
+    CanvasChanged {
+        canvas: Canvas,
+    },
     Opened,
-    ProductPut { id: ProductId, product: Product },
-    ProductRemoved { id: ProductId },
-    ImageSet { id: ProductId, image: ImageHash },
-    ImageRemoved { id: ProductId },
-    CardShown { product: ProductId },
+    ProductPut {
+        id: ProductId,
+        product: Product,
+    },
+    ProductRemoved {
+        id: ProductId,
+    },
+    ImageSet {
+        id: ProductId,
+        image: ImageHash,
+    },
+    ImageRemoved {
+        id: ProductId,
+    },
+    CardShown {
+        product: ProductId,
+    },
     CardHidden,
-    CountdownStarted { countdown: Countdown },
+    CountdownStarted {
+        countdown: Countdown,
+    },
     CountdownStopped,
     CountdownExpired,
     Deleted,
@@ -71,13 +95,31 @@ pub struct Created {
 #[derive(Clone, Debug)]
 pub enum Command {
     Change(Changes),
-    PutProduct { id: ProductId, product: Product },
-    RemoveProduct { id: ProductId },
-    SetImage { id: ProductId, image: ImageHash },
-    RemoveImage { id: ProductId },
-    ShowCard { product: ProductId },
+    PutProduct {
+        id: ProductId,
+        product: Product,
+    },
+    RemoveProduct {
+        id: ProductId,
+    },
+    SetImage {
+        id: ProductId,
+        image: ImageHash,
+    },
+    RemoveImage {
+        id: ProductId,
+    },
+    ShowCard {
+        product: ProductId,
+    },
     HideCard,
-    StartCountdown { product: ProductId, price: Money, end: End, then: Then, label: Option<Label> },
+    StartCountdown {
+        product: ProductId,
+        price: Money,
+        end: End,
+        then: Then,
+        label: Option<Label>,
+    },
     StopCountdown,
     /// A publisher is on air.
     Open,
@@ -109,7 +151,9 @@ pub enum Refused {
     UnknownProduct { seen: ProductId },
     #[error("{seen} is on the picture: take its card and countdown off the stage first")]
     OnStage { seen: ProductId },
-    #[error("a countdown holds the price of {product} at its regular {regular}: end the countdown first, then set {seen}")]
+    #[error(
+        "a countdown holds the price of {product} at its regular {regular}: end the countdown first, then set {seen}"
+    )]
     PriceHeld { product: ProductId, regular: Money, seen: Money },
     #[error("the show has {} products, which is the most it may have: remove one first", Catalog::MAX_PRODUCTS)]
     CatalogFull,
@@ -144,6 +188,7 @@ impl State {
             Event::Titled { title } => self.title = title,
             Event::KeyChanged { stream_key } => self.stream_key = stream_key,
             Event::SourceChanged { source } => self.source = source,
+            Event::CanvasChanged { canvas } => self.canvas = canvas,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => self.catalog.put(id, product),
             Event::ProductRemoved { id } => self.catalog.remove(&id),
@@ -271,7 +316,8 @@ impl Event {
             | Event::CardShown { .. }
             | Event::CardHidden
             | Event::CountdownStarted { .. }
-            | Event::CountdownStopped => true,
+            | Event::CountdownStopped
+            | Event::CanvasChanged { .. } => true,
             Event::Created(_)
             | Event::KeyChanged { .. }
             | Event::SourceChanged { .. }
@@ -301,7 +347,9 @@ fn unless(same: bool, event: Event) -> Vec<Event> {
 pub enum Replayed {
     Open(Box<State>),
     /// It was deleted, at this revision.
-    Deleted { rev: u64 },
+    Deleted {
+        rev: u64,
+    },
 }
 
 /// An event that cannot stand where it stands in the log.
@@ -496,8 +544,8 @@ mod tests {
     fn commands() -> impl Strategy<Value = (Command, u64)> {
         let name = prop_oneof![Just("a"), Just("b"), Just("c")];
         let then = prop_oneof![Just(Then::Revert), Just(Then::SoldOut)];
-        let command = (0..12u8, name, 1..3000i64, 0..90u64, then).prop_map(|(kind, name, minor, seconds, then)| {
-            match kind {
+        let command =
+            (0..12u8, name, 1..3000i64, 0..90u64, then).prop_map(|(kind, name, minor, seconds, then)| match kind {
                 0..=2 => put(name, minor),
                 3 => Command::RemoveProduct { id: id(name) },
                 4 => Command::SetImage { id: id(name), image: ImageHash::of(&minor.to_le_bytes()) },
@@ -507,8 +555,7 @@ mod tests {
                 8 | 9 => countdown(name, minor, seconds, then),
                 10 => Command::StopCountdown,
                 _ => Command::Tick,
-            }
-        });
+            });
         (command, 0..40u64)
     }
 

@@ -60,7 +60,8 @@ impl Store {
 
         let (jobs, waiting) = mpsc::channel(WAITING);
         let writer = tokio::spawn(write(connection, waiting));
-        let inner = Inner { path, readers, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)), _lock: lock };
+        let inner =
+            Inner { path, readers, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)), _lock: lock };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -89,9 +90,7 @@ impl Store {
             .fetch_optional(&self.inner.readers)
             .await
             .map_err(|source| self.database(source))?;
-        row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from))
-            .transpose()
-            .map_err(|source| self.database(source))
+        row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from)).transpose().map_err(|source| self.database(source))
     }
 
     /// Commits what waits and closes the file; later changes are refused.
@@ -334,7 +333,8 @@ mod tests {
         connection.close().await.unwrap();
         let error = Store::open(folder.path()).await.unwrap_err();
         assert!(matches!(error, Error::Newer { seen: 9, .. }), "{error}");
-        fs::write(&path, b"this is no database, though it is long enough to be looked at by SQLite".repeat(99)).unwrap();
+        fs::write(&path, b"this is no database, though it is long enough to be looked at by SQLite".repeat(99))
+            .unwrap();
         assert!(matches!(Store::open(folder.path()).await.unwrap_err(), Error::Database { .. }));
     }
 }

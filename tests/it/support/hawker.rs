@@ -126,12 +126,15 @@ stream_key = "{STREAM_KEY}"
 async fn launch(folder: &Path, config: &str) -> (Child, Url, String, String) {
     let path = folder.join("hawker.toml");
     std::fs::write(&path, config).expect("a temporary file can be written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hawker"));
+    let program = std::env::var_os("HAWKER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hawker").into());
+    let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(&path).current_dir(folder);
     command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("info".into()));
     let mut process = Child::spawn("hawker", command);
     let after = |label: &'static str| {
-        move |line: &str| line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        move |line: &str| {
+            line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        }
     };
     let http = process.says("its HTTP address", STARTING, after("HTTP")).await;
     let rtmp = process.says("its RTMP address", STARTING, after("RTMP")).await;
