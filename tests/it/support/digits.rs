@@ -102,8 +102,9 @@ fn glyph(part: &Frame, patch: &[usize], middle: u8, light_border: bool) -> Optio
         let xs = area.x + column * area.width / GRID_WIDTH..area.x + ((column + 1) * area.width).div_ceil(GRID_WIDTH);
         let ys = area.y + row * area.height / GRID_HEIGHT..area.y + ((row + 1) * area.height).div_ceil(GRID_HEIGHT);
         let pixels = ys.flat_map(|y| xs.clone().map(move |x| y * part.width + x));
-        let (inked, all) = pixels
-            .fold((0, 0), |(inked, all), at| (inked + usize::from((part.luma[at] > middle) != light_border), all + 1));
+        let (inked, all) = pixels.fold((0, 0), |(inked, all), at| {
+            (inked + usize::from((part.luma[at] > middle) != light_border), all + 1)
+        });
         *cell = inked as f32 / all.max(1) as f32;
     }
     Some(Glyph { area, grid })
@@ -142,30 +143,9 @@ pub fn changing_line(frames: &[Frame]) -> Option<Area> {
     let changed = rest.iter().filter_map(|frame| frame.difference(&first.luma, CHANGED)).reduce(union)?;
     let margin = changed.height / 6;
     let top = changed.y.saturating_sub(margin);
-<<<<<<< HEAD
-    let height = (changed.height + 2 * margin).min(first.height - top);
-    let right = (changed.x + changed.width + margin).min(first.width);
-    let mut left = changed.x.saturating_sub(margin);
-    loop {
-        let part = first.crop(Area {
-            x: left.saturating_sub(changed.height),
-            y: top,
-            width: right - left.saturating_sub(changed.height),
-            height,
-        });
-        let reach = glyphs(&part).into_iter().filter(|glyph| glyph.area.height * 2 >= changed.height / 2);
-        let leftmost = reach.map(|glyph| part_left(left, changed.height) + glyph.area.x).min().unwrap_or(left);
-        let wider = leftmost.saturating_sub(margin / 2);
-        if wider >= left {
-            return Some(Area { x: left, y: top, width: right - left, height });
-        }
-        left = wider;
-    }
-=======
     let bottom = (changed.y + changed.height + margin).min(first.height);
     let inset = first.width / 24;
     Some(Area { x: inset, y: top, width: first.width - 2 * inset, height: bottom - top })
->>>>>>> trial
 }
 
 /// How far a block's mean moves when another digit comes to stand in it, and hardly when the ground shines through.
