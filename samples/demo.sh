@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds hawker and puts a sample seller on air: a product card and a running price countdown in the picture. Prints the links
-# to open. Installs the Debian packages that are missing. Arguments go to `hawker demo` (--public lets other machines in).
+# hawker on air in one step: installs what is missing (Debian, by apt), builds, and runs `hawker demo`.
+# What follows the script's name goes to it: samples/demo.sh --public
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=samples/packages.sh
 . samples/packages.sh
 
 need "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}"
-cargo build --release --bin hawker
-exec target/release/hawker demo "$@"
+need_rust
+cargo build --release --locked --bin hawker
+exec "${CARGO_TARGET_DIR:-target}/release/hawker" demo "$@"

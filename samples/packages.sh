@@ -1,15 +1,14 @@
 # Debian packages by purpose, and how to get what is missing; sourced by the scripts here and by tests/run.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
-# To build hawker (FFmpeg's libraries and the headers that its bindings are made from).
-BUILD_PACKAGES=(build-essential clang libclang-dev pkg-config cmake
+# To build hawker: FFmpeg's libraries, and the compiler that reads their headers for the bindings.
+BUILD_PACKAGES=(build-essential clang libclang-dev pkg-config
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev)
 # To run `hawker demo`: the sample seller is an ffmpeg process.
 DEMO_PACKAGES=(ffmpeg)
-# The clients and servers that tests/run.sh plays hawker against.
+# What tests/run.sh plays hawker against: publishers, an RTSP camera, a browser.
 TEST_PACKAGES=(ffmpeg chromium chromium-driver python3 python3-gi gir1.2-gst-rtsp-server-1.0
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-  gstreamer1.0-libav gstreamer1.0-rtsp)
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 # To make the sample clip and pictures anew.
 CLIP_PACKAGES=(ffmpeg chromium espeak-ng fonts-noto-core)
 
@@ -25,7 +24,12 @@ need() {
     as_root=(sudo)
   fi
   echo "installing: ${missing[*]}" >&2
-  export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update -qq > /dev/null
-  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+}
+
+# Finds cargo where rustup puts it, for shells that were not told.
+need_rust() {
+  command -v cargo > /dev/null || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+  command -v cargo > /dev/null || { echo "hawker is built with Rust 1.95 or later: get it from https://rustup.rs" >&2; return 1; }
 }

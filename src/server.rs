@@ -144,9 +144,9 @@ impl Server {
         self.stop.cancel();
         self.tasks.wait().await;
         self.shows.shutdown().await;
-        // Joins its threads.
-        let shows = self.shows;
-        let _ = tokio::task::spawn_blocking(move || drop(shows)).await;
+        // The last holders of delivery: dropping them joins its threads.
+        let (router, shows) = (self.router, self.shows);
+        let _ = tokio::task::spawn_blocking(move || drop((router, shows))).await;
     }
 }
 

@@ -12,8 +12,8 @@
 //! that overlay knows no prices; `registry` opens, makes and ends shows, and lets publishers in by their key.
 
 mod actor;
-mod audio_line;
 pub mod announce;
+mod audio_line;
 mod handle;
 mod layers;
 pub mod pipeline;
@@ -69,7 +69,9 @@ pub enum Error {
     Refused(#[from] state::Refused),
     #[error("another show has this stream key: leave it out to have one made")]
     KeyTaken,
-    #[error("the canvas of {show} is {canvas:?} for good: delete the show and make it again for another one")]
+    #[error(
+        "the canvas of {show} is {canvas:?} while the server runs: set it in the configuration and restart, or make another show"
+    )]
     CanvasFixed { show: ShowId, canvas: Canvas },
     #[error("there are {most} shows, which is the most that run here: delete one first")]
     Full { most: usize },

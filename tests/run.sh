@@ -28,6 +28,7 @@ tests() {
 documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet; }
 
 phase packages need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+need_rust
 phase format cargo fmt --check
 phase build cargo test --lib --bins --tests --no-run --quiet
 phase lint cargo clippy --all-targets --quiet -- -D warnings

@@ -55,7 +55,7 @@ pub struct Wanted {
     pub stream_key: Option<StreamKey>,
     /// `Some(None)` takes the source away.
     pub source: Option<Option<SourceUrl>>,
-    /// A new show without one gets [`Canvas::default`]; it is fixed from then on.
+    /// A new show without one gets [`Canvas::default`]; a running show keeps it, the configuration may change it at a start.
     pub canvas: Option<Canvas>,
 }
 
@@ -87,7 +87,16 @@ impl Shows {
             deleted: Mutex::new(deleted),
             tasks: TaskTracker::new(),
         });
-        for (id, (state, last)) in open {
+        for (id, (mut state, last)) in open {
+            let wanted =
+                configured.iter().find(|(configured, _)| *configured == id).and_then(|(_, wanted)| wanted.canvas);
+            if let Some(canvas) = wanted.filter(|wanted| *wanted != state.canvas) {
+                // While nothing runs yet it may change; no viewer is there to see the size jump.
+                let event = Event::CanvasChanged { canvas };
+                let body = serde_json::to_string(&event).expect("an event has string keys and whole numbers only");
+                shows.parts.store.append(id.as_str(), vec![body], last).await?;
+                state.apply(event);
+            }
             let show = shows.start(id.clone(), state, last)?;
             shows.insert(show);
         }

@@ -38,17 +38,41 @@ pub struct State {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     Created(Created),
-    Titled { title: Title },
-    KeyChanged { stream_key: StreamKey },
-    SourceChanged { source: Option<SourceUrl> },
+    Titled {
+        title: Title,
+    },
+    KeyChanged {
+        stream_key: StreamKey,
+    },
+    SourceChanged {
+        source: Option<SourceUrl>,
+    },
+    /// Between two runs of the server: a running show keeps its canvas.
+    CanvasChanged {
+        canvas: Canvas,
+    },
     Opened,
-    ProductPut { id: ProductId, product: Product },
-    ProductRemoved { id: ProductId },
-    ImageSet { id: ProductId, image: ImageHash },
-    ImageRemoved { id: ProductId },
-    CardShown { product: ProductId },
+    ProductPut {
+        id: ProductId,
+        product: Product,
+    },
+    ProductRemoved {
+        id: ProductId,
+    },
+    ImageSet {
+        id: ProductId,
+        image: ImageHash,
+    },
+    ImageRemoved {
+        id: ProductId,
+    },
+    CardShown {
+        product: ProductId,
+    },
     CardHidden,
-    CountdownStarted { countdown: Countdown },
+    CountdownStarted {
+        countdown: Countdown,
+    },
     CountdownStopped,
     CountdownExpired,
     Deleted,
@@ -164,6 +188,7 @@ impl State {
             Event::Titled { title } => self.title = title,
             Event::KeyChanged { stream_key } => self.stream_key = stream_key,
             Event::SourceChanged { source } => self.source = source,
+            Event::CanvasChanged { canvas } => self.canvas = canvas,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => self.catalog.put(id, product),
             Event::ProductRemoved { id } => self.catalog.remove(&id),
@@ -291,7 +316,8 @@ impl Event {
             | Event::CardShown { .. }
             | Event::CardHidden
             | Event::CountdownStarted { .. }
-            | Event::CountdownStopped => true,
+            | Event::CountdownStopped
+            | Event::CanvasChanged { .. } => true,
             Event::Created(_)
             | Event::KeyChanged { .. }
             | Event::SourceChanged { .. }

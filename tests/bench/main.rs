@@ -1,1 +1,39 @@
-fn main() {}
+//! Measures the running server against real peers. Run by hand, on a quiet machine:
+//!
+//! ```text
+//! cargo bench --bench measure -- cost [720|1080]   CPU of the whole path against ffmpeg doing the same job
+//! cargo bench --bench measure -- latency           from an access unit's arrival to its last packet's way out
+//! cargo bench --bench measure -- joins             from the POST to the first packet, and to Chromium's first frame
+//! cargo bench --bench measure -- frames            different source frames a second that Chromium shows
+//! cargo bench --bench measure -- viewers [SECONDS] CPU a packet and memory a viewer at 50 viewers, memory over time
+//! ```
+//!
+//! `HAWKER_BIN` names another binary to measure.
+
+#[allow(dead_code, reason = "the trials use what the measurements do not")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod cost;
+mod frames;
+mod joins;
+mod latency;
+mod machine;
+mod viewers;
+
+fn main() {
+    // `cargo bench` adds --bench; anything else that begins with a dash is not ours either.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let second = arguments.get(1).map(String::as_str);
+    runtime.block_on(async {
+        match arguments.first().map(String::as_str) {
+            Some("cost") => cost::measure(second.unwrap_or("720")).await,
+            Some("latency") => latency::measure().await,
+            Some("joins") => joins::measure().await,
+            Some("frames") => frames::measure().await,
+            Some("viewers") => viewers::measure(second.and_then(|seconds| seconds.parse().ok()).unwrap_or(60)).await,
+            _ => println!("what to measure: cost, latency, joins, frames or viewers"),
+        }
+    });
+}

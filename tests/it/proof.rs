@@ -66,7 +66,16 @@ fn digits_are_read_by_their_look() {
                 env!("CARGO_MANIFEST_DIR")
             );
             let mut ffmpeg = Command::new("ffmpeg");
-            ffmpeg.args(["-loglevel", "error", "-f", "lavfi", "-i", &format!("color={ground}:s=320x100"), "-vf", &draw]);
+            ffmpeg.args([
+                "-loglevel",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                &format!("color={ground}:s=320x100"),
+                "-vf",
+                &draw,
+            ]);
             ffmpeg.args(["-frames:v", "1", "-f", "rawvideo", "-"]);
             let luma = child::run("ffmpeg", ffmpeg, Duration::from_secs(10));
             let frame = Frame { rtp: 0, width: 320, height: 100, luma, arrived: std::time::Instant::now(), part: true };

@@ -11,7 +11,7 @@ use crate::commerce::catalog::{Product, ProductId};
 use crate::commerce::money::{Currency, Money};
 use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
-use crate::media::ManualClock;
+use crate::media::{ManualClock, Resolution};
 use crate::show::End;
 use crate::show::rehearsal::{open, open_configured, stages};
 
@@ -256,7 +256,16 @@ async fn the_configuration_makes_shows_and_wins_over_the_log() {
     assert_eq!((state.title.as_str(), state.catalog.len()), ("Two", 1));
     assert!(state.stream_key.is("second-key"));
     let other_canvas = Wanted { canvas: Some(Canvas::new(640, 360, 30).unwrap()), ..Wanted::default() };
-    assert!(matches!(shows.put(demo(), other_canvas).await, Err(Error::CanvasFixed { .. })));
+    assert!(matches!(shows.put(demo(), other_canvas.clone()).await, Err(Error::CanvasFixed { .. })));
+    shows.shutdown().await;
+    drop(shows);
+
+    let shows = open_configured(folder.path(), &clock, vec![(demo(), other_canvas)]).await.unwrap();
+    assert_eq!(
+        shows.get(&demo()).unwrap().state().canvas.resolution(),
+        Resolution::new(640, 360),
+        "a restart takes it"
+    );
     shows.shutdown().await;
 }
 

@@ -133,7 +133,8 @@ stream_key = "{STREAM_KEY}"
     );
     let path = folder.join("hawker.toml");
     std::fs::write(&path, config).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hawker"));
+    let program = std::env::var_os("HAWKER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hawker").into());
+    let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(&path).current_dir(folder);
     let mut process = Child::spawn("hawker", command);
     let told = |label: &'static str| {

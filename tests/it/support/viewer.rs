@@ -225,8 +225,7 @@ async fn connect(handler: Arc<Handler>) -> Result<Arc<dyn PeerConnection>, Error
         .build()
         .await?;
     for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
-        let receive =
-            RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
+        let receive = RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
         connection.add_transceiver_from_kind(kind, Some(receive)).await?;
     }
     let channel = connection.create_data_channel("hawker", None).await?;
