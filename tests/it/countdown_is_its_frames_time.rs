@@ -67,7 +67,12 @@ async fn zero_turns_all(then: &str) {
     let after = frames[frames.len() - 1][1].clone();
     assert!(change.left_at(after.rtp) < 0, "the frames reach over zero");
     let turned = before.distance(&after);
-    assert!(turned > 1.0, "the card looks different after zero: {:?} {:?}", before.save("zero-before"), after.save("zero-after"));
+    assert!(
+        turned > 1.0,
+        "the card looks different after zero: {:?} {:?}",
+        before.save("zero-before"),
+        after.save("zero-after")
+    );
 
     let (mut running, mut over) = (0, 0);
     for parts in &frames {
