@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::rtmp_reaches_viewers::ON_AIR;
 use crate::support::clip::Clip;
+use crate::support::eye::Frame;
 use crate::support::hawker::Hawker;
 use crate::support::patience::eventually;
 use crate::support::turn::Turn;
@@ -15,11 +16,10 @@ async fn starting_soon_shows_before_the_first_publisher() {
     let hawker = Hawker::start().await;
     assert_eq!(hawker.api().health().await["on_air"], false);
     let viewer = Viewer::join(&hawker.whep()).await;
-    let slate = viewer.frame("a picture before anybody publishes", Duration::from_secs(10), |_| true).await;
+    let written = |frame: &Frame| frame.contrast() > 120;
+    let slate = viewer.frame("a picture with writing on it", Duration::from_secs(10), written).await;
     assert_eq!((slate.width, slate.height), (1280, 720));
     assert_eq!(slate.number(), None);
-    let (darkest, lightest) = (slate.luma.iter().min().unwrap(), slate.luma.iter().max().unwrap());
-    assert!(lightest - darkest > 120, "there is writing on it: {:?}", slate.save("starting-soon"));
     let from = viewer.numbers().len();
     eventually("the canvas keeps its rate", Duration::from_secs(10), async || {
         (viewer.numbers().len() > from + 60).then_some(())
@@ -40,7 +40,9 @@ async fn a_seller_who_is_cut_off_leaves_a_slate_and_may_come_back() {
     let viewer = Viewer::join(&hawker.whep()).await;
     let before = viewer.numbered_frame(ON_AIR).await;
     publisher.kill();
-    let slate = viewer.frame("the slate", Duration::from_secs(10), |frame| frame.number().is_none()).await;
+    // The last picture goes on for a while, then something else stands over or in place of it.
+    let another = |frame: &Frame| frame.number().is_none() || frame.added_to(&clip).is_some();
+    let slate = viewer.frame("the slate", Duration::from_secs(10), another).await;
     assert!((slate.rtp.wrapping_sub(before.rtp) as i32) > 0, "media time runs on");
     eventually("the show is off air", Duration::from_secs(5), async || {
         (hawker.api().health().await["on_air"] == false).then_some(())

@@ -105,12 +105,12 @@ impl Api {
         self.must(Method::GET, &format!("/api/v1/shows/{SHOW}/health"), None).await
     }
 
-    /// The sum of a Prometheus metric over its labels; none when the server does not have it.
+    /// The sum of a Prometheus metric (without its prefix `hawker_`) over its labels; none when the server does not have it.
     pub async fn metric(&self, name: &str) -> Option<f64> {
-        let text = self.metrics().await;
+        let (text, name) = (self.metrics().await, format!("hawker_{name}"));
         let values: Vec<f64> = text
             .lines()
-            .filter_map(|line| line.strip_prefix(name))
+            .filter_map(|line| line.strip_prefix(&name))
             .filter(|rest| rest.starts_with(['{', ' ']))
             .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
             .collect();

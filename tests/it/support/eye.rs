@@ -99,6 +99,12 @@ impl Frame {
         sum as f64 / self.luma.len() as f64
     }
 
+    /// Between the darkest and the lightest pixel.
+    pub fn contrast(&self) -> u8 {
+        let (darkest, lightest) = (self.luma.iter().min(), self.luma.iter().max());
+        lightest.zip(darkest).map_or(0, |(lightest, darkest)| lightest - darkest)
+    }
+
     /// Mean luma.
     pub fn brightness(&self) -> f64 {
         self.luma.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / self.luma.len() as f64
