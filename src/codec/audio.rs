@@ -59,7 +59,7 @@ impl AudioDecoder {
             if self.frame.channel_layout().is_empty() {
                 self.frame.set_channel_layout(ChannelLayout::default(i32::from(self.frame.channels())));
             }
-            let pts = self.frame.timestamp().and_then(|micros| u64::try_from(micros).ok());
+            let pts = self.frame.pts().and_then(|micros| u64::try_from(micros).ok());
             let pts = pts.map_or(unit.pts, Duration::from_micros);
             let resampler = match &mut self.resampler {
                 Some(resampler) if resampler.takes(&self.frame) => resampler,

@@ -69,14 +69,14 @@ impl Decoder {
     /// Decodes one unit; pictures that became ready are handed to `out`. An error loses this unit only.
     pub fn decode(&mut self, unit: &AccessUnit, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
+        // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
-        packet.set_dts(Some(micros(unit.dts)));
         let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding H.264"));
         // What is ready comes out even when this unit was damaged.
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
                 Ok(()) => {
-                    let pts = self.frame.timestamp().and_then(|micros| u64::try_from(micros).ok());
+                    let pts = self.frame.pts().and_then(|micros| u64::try_from(micros).ok());
                     let pts = pts.map_or(unit.pts, Duration::from_micros);
                     let frame = std::mem::replace(&mut self.frame, ffmpeg::frame::Video::empty());
                     self.seen = Some(source_of(&frame)?);

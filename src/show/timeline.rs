@@ -86,7 +86,7 @@ impl Timeline {
             return self.anchor(dts, now);
         }
         // Wanted: units a little before their slot begins. In between nothing is touched.
-        let (early, behind) = (-ticks_of(self.interval), ticks_of(self.interval) / 2);
+        let (early, behind) = (-ticks_of(self.interval), 0);
         let step = match least {
             least if least > behind => (least - behind).min(ticks_of(STEP)),
             least if least < early => (least - early).max(-ticks_of(STEP)),

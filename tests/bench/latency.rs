@@ -18,7 +18,7 @@ pub async fn measure() {
     let api = server.api();
     let mut millis = Vec::new();
     for name in ["p50", "p99", "max"] {
-        let seconds = api.metric(&format!("hawker_deliver_latency_{name}_seconds")).await.expect("the latency is told");
+        let seconds = api.metric(&format!("deliver_latency_{name}_seconds")).await.expect("the latency is told");
         millis.push(format!("{name} {:.1} ms", seconds * 1e3));
     }
     let (p50, p99) = (quantile(&mut late, 0.5), quantile(&mut late, 0.99));

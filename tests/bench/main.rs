@@ -10,6 +10,8 @@
 //!
 //! `HAWKER_BIN` names another binary to measure.
 
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
+
 #[allow(dead_code, reason = "the trials use what the measurements do not")]
 #[path = "../it/support/mod.rs"]
 mod support;

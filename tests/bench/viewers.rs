@@ -51,7 +51,7 @@ async fn join(server: &Hawker) -> Viewer {
 /// CPU seconds and sent packets a second, over a while.
 async fn run(server: &Hawker, api: &Api) -> (f64, f64) {
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let sent = async || api.metric("hawker_deliver_sent_packets_total").await.expect("packets are counted");
+    let sent = async || api.metric("deliver_sent_packets_total").await.expect("packets are counted");
     let (cpu, packets) = (server.cpu(), sent().await);
     tokio::time::sleep(RUN).await;
     let seconds = RUN.as_secs_f64();

@@ -26,10 +26,10 @@ async fn digits_match_their_timestamps_with_the_publisher_stalled_too() {
     matches(&moving, line, &change);
 
     publisher.stall();
-    // Before a second has passed the last picture repeats, then the slate shows; the digits go on over both.
+    // The last picture repeats; the digits go on over it.
     let stalled = browser.part(panel, 14, 6).await;
     let span = stalled[stalled.len() - 1].rtp.wrapping_sub(stalled[0].rtp);
-    assert!(span > 2 * 90_000, "the frames reach into the slate");
+    assert!(span > 2 * 90_000, "the frames reach well into the stall");
     matches(&stalled, line, &change);
     publisher.resume();
     browser.frame_where("the seller's picture", ON_AIR, |frame| frame.number().is_some()).await;
@@ -67,7 +67,12 @@ async fn zero_turns_all(then: &str) {
     let after = frames[frames.len() - 1][1].clone();
     assert!(change.left_at(after.rtp) < 0, "the frames reach over zero");
     let turned = before.distance(&after);
-    assert!(turned > 1.0, "the card looks different after zero: {:?} {:?}", before.save("zero-before"), after.save("zero-after"));
+    assert!(
+        turned > 1.0,
+        "the card looks different after zero: {:?} {:?}",
+        before.save("zero-before"),
+        after.save("zero-after")
+    );
 
     let (mut running, mut over) = (0, 0);
     for parts in &frames {

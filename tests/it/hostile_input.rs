@@ -76,12 +76,27 @@ async fn nonsense_on_the_http_port_is_refused_with_a_reason() {
     let price = json!({ "minor": 2490, "currency": "USD" });
     let requests = [
         (Method::PUT, in_show("products/a"), json!({ "title": "A", "price": price, "prise": 1 }), 400),
-        (Method::PUT, in_show("products/a"), json!({ "title": "A", "price": { "minor": 24.9, "currency": "USD" } }), 400),
-        (Method::PUT, in_show("products/a"), json!({ "title": "A", "price": { "minor": 1, "currency": "dollars" } }), 400),
+        (
+            Method::PUT,
+            in_show("products/a"),
+            json!({ "title": "A", "price": { "minor": 24.9, "currency": "USD" } }),
+            400,
+        ),
+        (
+            Method::PUT,
+            in_show("products/a"),
+            json!({ "title": "A", "price": { "minor": 1, "currency": "dollars" } }),
+            400,
+        ),
         (Method::PUT, in_show("products/a"), json!({ "title": "x".repeat(100_000), "price": price }), 400),
         (Method::PUT, in_show("products/a"), json!([1, 2, 3]), 400),
         (Method::PUT, in_show("stage/card"), json!({ "product": "nothing" }), 404),
-        (Method::PUT, in_show("stage/countdown"), json!({ "product": "nothing", "price": price, "seconds": 5, "then": "revert" }), 404),
+        (
+            Method::PUT,
+            in_show("stage/countdown"),
+            json!({ "product": "nothing", "price": price, "seconds": 5, "then": "revert" }),
+            404,
+        ),
         (Method::PUT, "/api/v1/shows/nobody/stage/card".into(), json!({ "product": "a" }), 404),
         (Method::GET, "/api/v1/shows/nobody".into(), Value::Null, 404),
     ];
@@ -158,7 +173,12 @@ impl OnAir {
         self.viewer.frame("two seconds more", ON_AIR, |frame| frame.rtp.wrapping_sub(last.rtp) > 180_000).await;
         let frames = self.viewer.numbers().split_off(self.begun);
         let numbered: Vec<_> = frames.iter().filter_map(|(rtp, number)| Some((*rtp, (*number)?))).collect();
-        assert!(numbered.len() * 20 >= frames.len() * 19, "the seller's picture stayed: {} of {}", numbered.len(), frames.len());
+        assert!(
+            numbered.len() * 20 >= frames.len() * 19,
+            "the seller's picture stayed: {} of {}",
+            numbered.len(),
+            frames.len()
+        );
         let mut changes = numbered.chunk_by(|a, b| a.1 == b.1).map(|run| run[0].0).peekable();
         while let (Some(one), Some(&next)) = (changes.next(), changes.peek()) {
             let gap = next.wrapping_sub(one) / 90;
@@ -278,4 +298,3 @@ fn crc(bytes: &[u8]) -> u32 {
     };
     !bytes.iter().fold(u32::MAX, step)
 }
-

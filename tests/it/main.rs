@@ -4,6 +4,8 @@
 //! fails them. Each trial takes the machine for itself (`support::turn`). What pictures looked like when one fails lies as
 //! PGM files in `target/tmp`; `TRIAL_ECHO=1` shows what all programs say while they say it.
 
+#![allow(clippy::unwrap_used, reason = "a trial that cannot go on has failed")]
+
 mod countdown_is_its_frames_time;
 mod hostile_input;
 mod once_for_all_viewers;

@@ -102,9 +102,8 @@ fn glyph(part: &Frame, patch: &[usize], middle: u8, light_border: bool) -> Optio
         let xs = area.x + column * area.width / GRID_WIDTH..area.x + ((column + 1) * area.width).div_ceil(GRID_WIDTH);
         let ys = area.y + row * area.height / GRID_HEIGHT..area.y + ((row + 1) * area.height).div_ceil(GRID_HEIGHT);
         let pixels = ys.flat_map(|y| xs.clone().map(move |x| y * part.width + x));
-        let (inked, all) = pixels.fold((0, 0), |(inked, all), at| {
-            (inked + usize::from((part.luma[at] > middle) != light_border), all + 1)
-        });
+        let (inked, all) = pixels
+            .fold((0, 0), |(inked, all), at| (inked + usize::from((part.luma[at] > middle) != light_border), all + 1));
         *cell = inked as f32 / all.max(1) as f32;
     }
     Some(Glyph { area, grid })

@@ -138,7 +138,9 @@ stream_key = "{STREAM_KEY}"
     command.arg("serve").arg("--config").arg(&path).current_dir(folder);
     let mut process = Child::spawn("hawker", command);
     let told = |label: &'static str| {
-        move |line: &str| line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        move |line: &str| {
+            line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
+        }
     };
     let http = process.says("its HTTP address", STARTING, told("HTTP")).await;
     let rtmp = process.says("its RTMP address", STARTING, told("RTMP")).await;
