@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::rtmp_reaches_viewers::ON_AIR;
 use crate::support::clip::Clip;
-use crate::support::hawker::{Hawker, SHOW};
+use crate::support::hawker::{ADMIN_TOKEN, Hawker, SHOW};
 use crate::support::publisher::Publisher;
 use crate::support::turn::Turn;
 use crate::support::viewer::Viewer;
@@ -60,7 +60,7 @@ async fn nonsense_on_the_http_port_is_refused_with_a_reason() {
         ("application/sdp", noise(4000), 400),
         ("application/sdp", Vec::new(), 400),
         ("application/json", b"{}".to_vec(), 415),
-        ("application/sdp", vec![b'a'; 8 << 20], 413),
+        ("application/sdp", vec![b'a'; 300 << 10], 413),
     ];
     for (kind, body, expected) in offers {
         let size = body.len();
@@ -112,15 +112,32 @@ async fn nonsense_on_the_http_port_is_refused_with_a_reason() {
     // Pictures.
     api.product("lipstick", "Velvet lipstick", 2490).await;
     let image = in_show("products/lipstick/image");
-    for (what, bytes) in
-        [("noise", noise(50_000)), ("half a PNG", half_a_png()), ("a bomb", bomb()), ("too much", vec![0; 40 << 20])]
-    {
+    for (what, bytes) in [("noise", noise(50_000)), ("half a PNG", half_a_png()), ("a bomb", bomb())] {
         let (status, answer) = api.send(Method::PUT, &image, "image/png", bytes).await;
         refused(&format!("{what} as a picture"), status, &answer, &[400, 413, 415, 422]);
     }
+    // What is announced as too long is refused before it is sent.
+    let door = show.hawker.http.authority().to_owned();
+    let said = tokio::task::spawn_blocking(move || announce_a_gigabyte(&door, &image)).await.expect("no panic");
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.contains("problem+json"), "a gigabyte as a picture: {said}");
 
     show.went_on().await;
     show.end().await;
+}
+
+/// Announces a body of 1 GiB, sends none of it, and gives the beginning of the answer.
+fn announce_a_gigabyte(door: &str, path: &str) -> String {
+    let mut peer = TcpStream::connect(door).expect("the server listens");
+    peer.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket takes timeouts");
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {door}\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\nContent-Type: image/png\r\n\
+         Content-Length: {}\r\n\r\n",
+        1 << 30
+    );
+    peer.write_all(head.as_bytes()).expect("the server reads");
+    let mut answer = vec![0; 2000];
+    let length = peer.read(&mut answer).expect("the server answers at once");
+    String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
 /// Holds when a request was refused by problem+json that says something.

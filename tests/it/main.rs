@@ -17,6 +17,3 @@ mod starting_soon;
 mod support;
 mod viewer_page_keeps_going;
 mod who_may_publish;
-
-mod proof;
-mod proof_sender;

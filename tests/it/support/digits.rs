@@ -166,3 +166,21 @@ pub fn expected(ticks: i64) -> String {
     }
     format!("{}{:02}{}", seconds / 60, seconds % 60, tenths % 10)
 }
+
+#[test]
+fn digits_are_read_by_their_look() {
+    let texts = ["0\\:59.3", "12\\:34.5", "01\\:26\\:78", "9\\:00.0", "6\\:88.9"];
+    for (size, colour, ground) in [(24, "white", "0x202020"), (40, "black", "0xF0F0F0"), (56, "0xFFD54F", "0xB00020")] {
+        for text in texts {
+            let font = concat!(env!("CARGO_MANIFEST_DIR"), "/src/overlay/fonts/NotoSans-Bold.ttf");
+            let draw = format!("drawtext=fontfile={font}:text='{text}':fontsize={size}:fontcolor={colour}:x=20:y=20");
+            let mut ffmpeg = Command::new("ffmpeg");
+            ffmpeg.args(["-loglevel", "error", "-f", "lavfi", "-i", &format!("color={ground}:s=304x84")]);
+            ffmpeg.args(["-vf", &format!("{draw},format=yuv420p,format=gray"), "-frames:v", "1", "-f", "rawvideo", "-"]);
+            let luma = child::run("the digits' painter", ffmpeg, Duration::from_secs(10));
+            let part = Frame { rtp: 0, width: 304, height: 84, luma, arrived: std::time::Instant::now(), part: true };
+            let wanted: String = text.chars().filter(char::is_ascii_digit).collect();
+            assert_eq!(read(&part), wanted, "{text} at {size}");
+        }
+    }
+}
