@@ -176,7 +176,15 @@ fn digits_are_read_by_their_look() {
             let draw = format!("drawtext=fontfile={font}:text='{text}':fontsize={size}:fontcolor={colour}:x=20:y=20");
             let mut ffmpeg = Command::new("ffmpeg");
             ffmpeg.args(["-loglevel", "error", "-f", "lavfi", "-i", &format!("color={ground}:s=304x84")]);
-            ffmpeg.args(["-vf", &format!("{draw},format=yuv420p,format=gray"), "-frames:v", "1", "-f", "rawvideo", "-"]);
+            ffmpeg.args([
+                "-vf",
+                &format!("{draw},format=yuv420p,format=gray"),
+                "-frames:v",
+                "1",
+                "-f",
+                "rawvideo",
+                "-",
+            ]);
             let luma = child::run("the digits' painter", ffmpeg, Duration::from_secs(10));
             let part = Frame { rtp: 0, width: 304, height: 84, luma, arrived: std::time::Instant::now(), part: true };
             let wanted: String = text.chars().filter(char::is_ascii_digit).collect();
