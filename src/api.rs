@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod body;
+mod linger;
 mod live;
 mod metrics;
 mod problem;
@@ -63,6 +64,7 @@ pub fn router(api: Api) -> Router {
         .with_state(Arc::new(api))
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
+        .layer(middleware::from_fn(linger::linger))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(middleware::from_fn(problem::everywhere))
 }
