@@ -99,9 +99,12 @@ impl Browser {
 
     /// The next `count` frames' luma in each of `areas` (even numbers), one every `apart` frames.
     pub async fn parts(&self, areas: &[Area], count: usize, apart: usize) -> Vec<Vec<Frame>> {
-        let area = |area: &Area| json!({ "x": area.x, "y": area.y, "width": area.width, "height": area.height });
-        let areas: Vec<Value> = areas.iter().map(area).collect();
-        self.take(areas, count, apart).await
+        self.take(&areas.iter().copied().map(Some).collect::<Vec<_>>(), json!({ "count": count, "apart": apart })).await
+    }
+
+    /// The luma in each of `areas` of every frame from now to the first that is not before an RTP timestamp.
+    pub async fn parts_until(&self, areas: &[Area], rtp: u32) -> Vec<Vec<Frame>> {
+        self.take(&areas.iter().copied().map(Some).collect::<Vec<_>>(), json!({ "until": rtp, "apart": 1 })).await
     }
 
     /// As `parts`, of one area.
@@ -111,7 +114,7 @@ impl Browser {
 
     /// The next frame, whole.
     pub async fn frame(&self) -> Frame {
-        let mut taken = self.take(vec![Value::Null], 1, 1).await;
+        let mut taken = self.take(&[None], json!({ "count": 1, "apart": 1 })).await;
         Frame { part: false, ..taken.remove(0).remove(0) }
     }
 
@@ -120,8 +123,11 @@ impl Browser {
         eventually(what, limit, async || Some(self.frame().await).filter(|frame| wanted(frame))).await
     }
 
-    async fn take(&self, areas: Vec<Value>, count: usize, apart: usize) -> Vec<Vec<Frame>> {
-        let taken = self.evaluate_later(TAKE, vec![json!(areas), json!(count), json!(apart)]).await;
+    /// `areas` of the next frames, the whole picture where none is given.
+    async fn take(&self, areas: &[Option<Area>], which: Value) -> Vec<Vec<Frame>> {
+        let area = |area: Area| json!({ "x": area.x, "y": area.y, "width": area.width, "height": area.height });
+        let areas: Vec<_> = areas.iter().map(|wanted| wanted.map(area)).collect();
+        let taken = self.evaluate_later(TAKE, vec![json!(areas), which]).await;
         let taken: Vec<Taken> = serde_json::from_value(taken).expect("the page tells frames as agreed");
         taken.into_iter().map(Taken::frames).collect()
     }
@@ -276,26 +282,27 @@ const next = (now, callback) => { video.requestVideoFrameCallback(next); read(no
 video.requestVideoFrameCallback(next);
 "#;
 
-/// Takes frames' luma as base64, made only when all are there.
+/// Takes frames' luma, as base64 that is made only when all are there.
 const TAKE: &str = r#"
-const [areas, count, apart, done] = arguments;
+const [areas, { count, until, apart }, done] = arguments;
 const base64 = bytes => {
     let text = '';
     for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
     return btoa(text);
 };
 const taken = [];
-let seen = 0, whole = 0;
+let seen = 0, whole = 0, last = false;
 const taker = async (frame, rtp) => {
-    if (taken.length === count || seen++ % apart !== 0) return;
+    if (last || seen++ % apart !== 0) return;
     const { width, height } = frame.visibleRect;
     const one = { rtp, parts: [] };
     taken.push(one);
+    last = count ? taken.length === count : rtp !== null && ((rtp - until) | 0) >= 0;
     for (const area of areas) {
         const rect = area ?? { x: 0, y: 0, width: width & ~1, height: height & ~1 };
         one.parts.push({ width: rect.width, height: rect.height, luma: await trial.luma(frame, rect) });
     }
-    if (++whole !== count) return;
+    if (++whole !== taken.length || !last) return;
     trial.takers.splice(trial.takers.indexOf(taker), 1);
     for (const { parts } of taken) for (const part of parts) part.luma = base64(part.luma);
     done(taken);
