@@ -25,7 +25,7 @@ tests() {
   return "$status"
 }
 
-documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --quiet; }
+documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet; }
 
 phase packages need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 need_rust
