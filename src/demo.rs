@@ -1,7 +1,7 @@
 //! `hawker demo`: a show that runs itself, so that a first look needs neither OBS nor a catalog.
 //!
-//! The sample seller is an ffmpeg process that loops a recording into our own RTMP port with the show's key ([`seller`]);
-//! the show is driven through the HTTP API, as an integration would drive it ([`stage`]). Nothing of the server knows of the
+//! The sample seller is an ffmpeg process that loops a recording into our own RTMP port with the show's key (`seller`);
+//! the show is driven through the HTTP API, as an integration would drive it (`stage`). Nothing of the server knows of the
 //! demo.
 
 mod seller;

@@ -18,6 +18,8 @@ use futures_util::{Stream, StreamExt};
 /// Bytes thrown away for one refused request, and the time for it; after either the connection is cut off.
 const MOST: usize = 64 << 20;
 const LONGEST: Duration = Duration::from_secs(10);
+/// Whoever sends nothing for this long is not held up by what they have not sent.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Lends the body to the handler, and drains it when the answer is an error.
 pub(super) async fn linger(request: Request, next: Next) -> Response {
@@ -27,7 +29,7 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
     if response.status().is_client_error() {
         let drain = async {
             let mut drained = 0;
-            while let Some(Ok(bytes)) = lent.next().await {
+            while let Ok(Some(Ok(bytes))) = tokio::time::timeout(PAUSE, lent.next()).await {
                 drained += bytes.len();
                 if drained > MOST {
                     break;

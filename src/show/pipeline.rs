@@ -5,10 +5,10 @@
 //!
 //! | queue | holds | when full |
 //! |---|---|---|
-//! | ingest → decode | [`VIDEO_UNITS`] access units, about a second | the publisher waits (back-pressure on TCP) |
-//! | ingest → audio | [`AUDIO_UNITS`] access units, about a second | the oldest goes |
-//! | decode → compose | [`FRAMES`] frames | the oldest goes |
-//! | compose → encode | [`RENDITION_FRAMES`] frames a rendition | the oldest goes, for that rendition |
+//! | ingest → decode | 64 access units, about a second | the publisher waits (back-pressure on TCP) |
+//! | ingest → audio | 50 access units, about a second | the oldest goes |
+//! | decode → compose | 3 frames | the oldest goes |
+//! | compose → encode | 2 frames a rendition | the oldest goes, for that rendition |
 
 mod audio;
 mod compose;

@@ -14,6 +14,7 @@ mod rtmp_reaches_viewers;
 mod rtsp_camera_survives_restart;
 mod stage_in_the_picture;
 mod starting_soon;
+#[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
 mod viewer_page_keeps_going;
 mod who_may_publish;

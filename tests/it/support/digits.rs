@@ -116,9 +116,9 @@ fn otsu(luma: &[u8]) -> u8 {
     let total = luma.len() as f64;
     let sum: f64 = (0..256).map(|level| level as f64 * histogram[level]).sum();
     let (mut best, mut below, mut sum_below, mut threshold) = (0.0, 0.0, 0.0, 0);
-    for level in 0..255 {
-        below += histogram[level];
-        sum_below += level as f64 * histogram[level];
+    for (level, count) in histogram.iter().enumerate().take(255) {
+        below += count;
+        sum_below += level as f64 * count;
         if below == 0.0 || below == total {
             continue;
         }
