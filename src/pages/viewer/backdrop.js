@@ -1,7 +1,7 @@
 // The light around the picture: a tiny copy of it, drawn large.
 
 /**
- * Repaints `canvas` from `video` once a second, each time by half, so that it glides.
+ * Repaints `canvas` from `video` every few seconds, each time by half: without a GPU a look at the video costs a frame.
  *
  * The blur is the stretching of a few pixels over the page. A CSS filter would be run again for every frame of the video, and
  * takes a browser without a GPU from 30 frames a second to 5.
@@ -22,5 +22,5 @@ export function glow(canvas, video) {
     canvas.dataset.lit = "";
   };
   video.addEventListener("playing", paint);
-  setInterval(paint, 1000);
+  setInterval(paint, 5000);
 }

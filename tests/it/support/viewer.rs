@@ -214,6 +214,8 @@ async fn connect(handler: Arc<Handler>) -> Result<Arc<dyn PeerConnection>, Error
     let settings = SettingEngineBuilder::new()
         .with_include_loopback_candidate(true)
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        // As browsers pace their checks (RFC 8445 §14.2); the crate's own 200 ms would be most of a join.
+        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
         .build();
     let connection = PeerConnectionBuilder::new()
         .with_configuration(RTCConfigurationBuilder::new().build())
