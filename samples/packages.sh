@@ -33,3 +33,8 @@ need_rust() {
   command -v cargo > /dev/null || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
   command -v cargo > /dev/null || { echo "hawker is built with Rust 1.95 or later: get it from https://rustup.rs" >&2; return 1; }
 }
+
+# A minimal Rust has neither formatter nor linter.
+need_lints() {
+  cargo fmt --version > /dev/null 2>&1 && cargo clippy --version > /dev/null 2>&1 || rustup component add rustfmt clippy
+}

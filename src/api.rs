@@ -63,7 +63,6 @@ pub fn router(api: Api) -> Router {
         .fallback(nothing_here)
         .with_state(Arc::new(api))
         .layer(DefaultBodyLimit::max(MOST_JSON))
-        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::from_fn(linger::linger))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(middleware::from_fn(problem::everywhere))
@@ -71,7 +70,8 @@ pub fn router(api: Api) -> Router {
 
 /// Bytes of a JSON body.
 const MOST_JSON: usize = 64 << 10;
-/// Requests being worked on; further ones wait, within [`LONGEST`].
+/// Requests of a kind (operators', public, viewers') being worked on; further ones wait, within [`LONGEST`]. Health and metrics
+/// never wait.
 const AT_A_TIME: usize = 256;
 /// How long any request may take, its upload included.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -132,13 +132,18 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(products::put_image, products::delete_image))
         .routes(routes!(stage::put_card, stage::delete_card))
         .routes(routes!(stage::put_countdown, stage::delete_countdown))
+        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::map_response(unstored));
     let public = OpenApiRouter::new()
         .routes(routes!(live::live))
         .routes(routes!(products::get_image))
+        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME));
+    // Apart, so that a rush of viewers holds up neither the console nor the pages of those who watch.
+    let viewers = OpenApiRouter::new()
         .routes(routes!(whep::join, whep::options))
         .routes(routes!(whep::leave, whep::resource_options))
-        .layer(middleware::map_response(whep::open_to_all));
+        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME));
+    let public = public.merge(viewers).layer(middleware::map_response(whep::open_to_all));
     OpenApiRouter::with_openapi(document)
         .nest("/api/v1", operators)
         .merge(public)

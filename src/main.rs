@@ -67,7 +67,8 @@ async fn serve(config: Config) -> Result<()> {
 async fn demonstrate(demo: Demo) -> Result<()> {
     let mut signals = Signals::new()?;
     let (server, token) = start(demo.config()).await?;
-    println!("{}", demo::INVITATION);
+    // Nobody may be reading any more, as below.
+    let _ = writeln!(io::stdout(), "{}", demo::INVITATION);
     let rtmp = reachable(server.addresses().rtmp, Ipv4Addr::LOCALHOST.into());
     tokio::select! {
         () = demo.run(server.router(), token.token, rtmp) => {}

@@ -29,6 +29,7 @@ documents() { RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet; }
 
 phase packages need "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 need_rust
+need_lints
 phase format cargo fmt --check
 phase build cargo test --lib --bins --tests --no-run --quiet
 phase lint cargo clippy --all-targets --quiet -- -D warnings

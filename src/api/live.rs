@@ -77,6 +77,8 @@ pub(super) struct Product {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneyBody>)]
     regular: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    regular_text: Option<String>,
     /// As `-60%`, rounded down.
     #[serde(skip_serializing_if = "Option::is_none")]
     discount: Option<String>,
@@ -128,6 +130,7 @@ fn product(show: &Handle, state: &ShowState, id: &ProductId, now: Timestamp) -> 
         price: price.now,
         price_text: price.now.to_string(),
         regular: price.regular,
+        regular_text: price.regular.map(|regular| regular.to_string()),
         discount: price.discount().map(|percent| format!("-{percent}%")),
         sold_out: price.sold_out,
         url: item.product.url.clone(),

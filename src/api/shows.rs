@@ -15,7 +15,7 @@ use super::{Api, Problem, show_id};
 use crate::commerce::line::Title;
 use crate::show::pipeline::Health;
 use crate::show::registry::{APP, Wanted};
-use crate::show::{Canvas, Changes, Handle, SourceUrl, StreamKey};
+use crate::show::{self, Canvas, Changes, Handle, ShowId, Shows, SourceUrl, StreamKey};
 
 /// A show as it is to be.
 #[derive(Deserialize, ToSchema)]
@@ -162,7 +162,7 @@ pub(super) async fn put(
 ) -> Result<(StatusCode, Json<Show>), Problem> {
     let ShowPut { title, stream_key, source, canvas } = body;
     let wanted = Wanted { title: Some(title), stream_key, source: Some(source), canvas };
-    let put = api.shows.put(show_id(&show)?, wanted).await?;
+    let put = whole(api.shows.clone(), show_id(&show)?, |shows, id| async move { shows.put(id, wanted).await }).await?;
     let mut answer = Show::of(&put.show);
     if !put.created {
         return Ok((StatusCode::OK, Json(answer)));
@@ -218,8 +218,22 @@ pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     Path(show): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    api.shows.delete(&show_id(&show)?).await?;
+    whole(api.shows.clone(), show_id(&show)?, |shows, id| async move { shows.delete(&id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Carries out to its end what makes or ends a show, even when whoever asked hangs up in between: half of it would leave a show
+/// that is in the log and does not run, or the other way round.
+async fn whole<T, F>(
+    shows: Arc<Shows>,
+    id: ShowId,
+    work: impl FnOnce(Arc<Shows>, ShowId) -> F,
+) -> Result<T, show::Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, show::Error>> + Send + 'static,
+{
+    tokio::spawn(work(shows, id)).await.unwrap_or(Err(show::Error::Stopping))
 }
 
 /// The stream key, for whoever sets up OBS. Every other answer leaves it out.

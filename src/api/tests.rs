@@ -136,6 +136,7 @@ async fn a_seller_puts_a_price_on_the_picture_and_buyers_read_it() {
     assert_eq!(live["products"].as_array().unwrap().len(), 1);
     assert_eq!((&product["price"]["minor"], &product["price_text"]), (&json!(990), &json!("$9.90")));
     assert_eq!((&product["regular"]["minor"], &product["discount"]), (&json!(2490), &json!("-60%")));
+    assert_eq!((&product["price_text"], &product["regular_text"]), (&json!("$9.90"), &json!("$24.90")));
 
     // At zero the price that is read turns too, committed or not.
     face.clock.advance(Duration::from_millis(60_500));

@@ -40,7 +40,10 @@ pub(super) async fn join(
         let detail = format!("the offer has more than {MAX_OFFER} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "offer-too-large", detail)
     };
-    let offer = axum::body::to_bytes(body, MAX_OFFER).await.map_err(too_large)?;
+    let late =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "offer-late", "the offer did not come in time: send it at once");
+    let offer = tokio::time::timeout(OFFER_WITHIN, axum::body::to_bytes(body, MAX_OFFER)).await.map_err(late)?;
+    let offer = offer.map_err(too_large)?;
     let offer = String::from_utf8(offer.into()).map_err(|_| Problem::unreadable("the offer is not UTF-8"))?;
     // Taken after the offer is here, so that slow senders hold no place; refused at once, so that no queue builds up.
     let place = api.joins.clone().try_acquire_owned().map_err(|_| {
@@ -65,6 +68,9 @@ pub(super) async fn join(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
+
+/// An offer is a few kilobytes: whoever takes longer to send it holds no place meanwhile.
+const OFFER_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What may be asked here (CORS preflight and RFC 9725 §4.2).
 #[utoipa::path(options, path = "/s/{show}/whep", tag = "viewers", params(("show" = String, Path)), responses((status = 204)))]

@@ -1,7 +1,7 @@
 //! Who may come in: how many viewers there may be, and how many may be joining at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::whep::Error;
@@ -34,11 +34,15 @@ impl Door {
     }
 
     pub(super) fn admit(self: &Arc<Door>, peer: IpAddr) -> Result<Seat, Error> {
+        let peer = network(peer);
         let mut taken = self.lock();
         if taken.seats >= self.max_viewers {
             return Err(Error::Full { most: self.max_viewers });
         }
-        if taken.joining >= MOST_JOINING || taken.by_address.get(&peer).is_some_and(|&count| count >= MOST_BY_ADDRESS) {
+        // Those who never connect do not fill the house.
+        let most_joining = MOST_JOINING.min((self.max_viewers / 2).max(MOST_BY_ADDRESS));
+        let busy = taken.by_address.get(&peer).is_some_and(|&count| count >= MOST_BY_ADDRESS);
+        if taken.joining >= most_joining || busy {
             return Err(Error::Busy);
         }
         taken.seats += 1;
@@ -74,6 +78,14 @@ impl Drop for Seat {
     }
 }
 
+/// What counts as one address: a /64 of IPv6 is one subscriber's (RFC 6177).
+fn network(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
+    }
+}
+
 /// A reverse proxy that hides its clients' addresses shares one allowance; a handshake takes a tenth of a second.
 const MOST_BY_ADDRESS: usize = 64;
 const MOST_JOINING: usize = 512;
@@ -97,6 +109,22 @@ mod tests {
         assert!(door.admit(address(2)).is_err());
         drop(second);
         assert_eq!(door.lock().by_address.len(), 1);
+    }
+
+    #[test]
+    fn those_who_only_knock_leave_half_the_seats() {
+        let door = Door::new(200);
+        let mut knocking: Vec<Seat> = (0..100).map(|n| door.admit(address(n)).unwrap()).collect();
+        assert!(matches!(door.admit(address(101)), Err(Error::Busy)));
+        knocking[0].settle();
+        assert!(door.admit(address(101)).is_ok());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let six = |text: &str| network(text.parse().unwrap());
+        assert_eq!(six("2001:db8::1"), six("2001:db8::ffff:2"));
+        assert_ne!(six("2001:db8::1"), six("2001:db8:0:1::1"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Offer<'a> {
     /// The product's own price, where a lower one holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regular: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regular_text: Option<String>,
     /// Percent below the regular price, rounded down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<u8>,
@@ -73,6 +75,7 @@ impl<'a> Announcement<'a> {
                 price: term.price.now,
                 text: term.price.now.to_string(),
                 regular: term.price.regular,
+                regular_text: term.price.regular.map(|regular| regular.to_string()),
                 discount: term.price.discount(),
                 sold_out: term.price.sold_out,
                 url: item.product.url.as_ref().map(|url| url.as_str()),

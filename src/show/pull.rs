@@ -65,11 +65,14 @@ async fn keep_pulling(
             return;
         }
         state.send_replace(None);
-        let mut on_air = stages.on_air();
+        // Gone is gone: a picture that stands still for a while is a publisher's all the same.
         let gone = async {
-            tokio::time::sleep(COURTESY).await;
-            // An error means that the stages are gone, and the stop is on its way.
-            let _ = on_air.wait_for(|on_air| !on_air).await;
+            loop {
+                tokio::time::sleep(COURTESY).await;
+                if stages.health().input.is_none() {
+                    return;
+                }
+            }
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -78,7 +81,7 @@ async fn keep_pulling(
     }
 }
 
-/// How long at least a publisher who took over is left alone, so that they are on air before they are looked for.
+/// How often a publisher who took over is looked for; the first time when they have surely begun.
 const COURTESY: Duration = Duration::from_secs(5);
 
 impl Drop for Pull {

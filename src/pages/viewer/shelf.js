@@ -60,8 +60,8 @@ export class Shelf {
   #terms(product) {
     const offer = this.#announced.rev >= this.#live.rev ? this.#offer() : undefined;
     if (offer?.product !== product) return {};
-    const { price, regular, discount, sold_out } = offer;
-    return { price, regular, sold_out, discount: Number.isInteger(discount) ? `-${discount}%` : undefined };
+    const { text, regular_text, discount, sold_out } = offer;
+    return { price_text: text, regular_text, sold_out, discount: Number.isInteger(discount) ? `-${discount}%` : undefined };
   }
 
   #offer() {
@@ -84,15 +84,15 @@ export class Shelf {
     if (image && photo.src !== image) photo.src = image;
     part("initial").textContent = Array.from(product.title)[0] ?? "";
     part("title").textContent = product.title;
-    const held = Boolean(product.regular) && !product.sold_out;
+    const held = Boolean(product.regular_text) && !product.sold_out;
     part("eyebrow").textContent = held ? "Live price" : "In the show now";
     const price = part("price");
-    const amount = product.sold_out ? "Sold out" : money(product.price);
+    const amount = product.sold_out ? "Sold out" : product.price_text;
     if (price.textContent !== amount) {
       price.textContent = amount;
       price.animate?.([{ transform: "scale(1.12)" }, { transform: "none" }], { duration: 320, easing: "ease-out" });
     }
-    for (const [name, text] of [["regular", held && money(product.regular)], ["discount", held && product.discount]]) {
+    for (const [name, text] of [["regular", held && product.regular_text], ["discount", held && product.discount]]) {
       part(name).hidden = !text;
       part(name).textContent = text || "";
     }
@@ -108,16 +108,6 @@ export class Shelf {
 /** Whether a 32-bit timestamp is at or after a bound, within half its range; `open` when there is no bound. */
 function reached(rtp, bound, open = true) {
   return Number.isInteger(bound) ? ((rtp - bound) | 0) >= 0 : open;
-}
-
-/** An amount in the reader's own way of writing it. */
-function money({ minor, currency }) {
-  try {
-    const format = new Intl.NumberFormat(undefined, { style: "currency", currency, currencyDisplay: "narrowSymbol" });
-    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
-  } catch {
-    return `${minor} ${currency}`;
-  }
 }
 
 /** An address, if following it can do no more than open a page. */

@@ -72,17 +72,24 @@ function shown(announcement) {
 
 let timer = 0;
 let looking = false;
+let again = false;
 
 /** Asks for the show's public state after `delay`, then every so often again. */
 function look(delay) {
   clearTimeout(timer);
   timer = setTimeout(async () => {
     let next = LOOK_EVERY_MS;
-    if (!document.hidden && !looking) {
+    if (looking) {
+      // What is being fetched may be older than what is asked for.
+      again = true;
+      return;
+    }
+    if (!document.hidden) {
       looking = true;
       next = await refresh();
       looking = false;
     }
+    if (again) [again, next] = [false, 0];
     look(next * (0.9 + Math.random() * 0.2));
   }, delay);
 }
