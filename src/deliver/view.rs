@@ -54,9 +54,8 @@ impl View {
     pub(super) fn tick(&mut self, now: Instant, ring: &Ring) -> bool {
         match *self {
             View::Waiting { since, joining: true } if now.saturating_duration_since(since) >= PATIENCE => {
-                if let Some((first, _)) = ring.group() {
-                    *self = View::replay(now, first);
-                }
+                // Without a running GOP the next keyframe begins it, whenever it comes.
+                *self = ring.group().map_or_else(|| View::wait(now), |(first, _)| View::replay(now, first));
             }
             View::Flowing { behind: Some(since), .. } if now.saturating_duration_since(since) > MOST_BEHIND => {
                 *self = View::wait(now);

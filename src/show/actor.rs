@@ -211,9 +211,10 @@ impl Actor {
                 return;
             }
         };
-        let from = self.stages.arming_time();
-        self.feed.announce(Announcement::new(&state, &scene, from, &self.clock).to_bytes());
-        self.stages.arm(from, scene);
+        let announced = scene.clone();
+        let mut announce =
+            |from| self.feed.announce(Announcement::new(&state, &announced, from, &self.clock).to_bytes());
+        let from = self.stages.arm(scene, &mut announce);
         running.armed = Some((rev, from));
         tracing::info!(show = %self.id, rev, %from, "a scene is armed");
     }

@@ -59,6 +59,13 @@ impl AudioLine {
             return true;
         }
         self.deviation = 0.0;
+        if off > AHEAD_MOST {
+            // After a long pause the line begins anew: nobody waits for lost time.
+            *self = AudioLine { hold: self.hold, ..AudioLine::new(at) };
+            self.silence(begin - self.start);
+            self.pending.extend_from_slice(samples);
+            return true;
+        }
         if off > 0 {
             self.silence(off);
             self.pending.extend_from_slice(samples);
@@ -195,6 +202,15 @@ mod tests {
             drain(&mut line);
         }
         assert!(heard > 150, "{heard} of 200 blocks heard");
+    }
+
+    #[test]
+    fn a_long_pause_is_skipped_by_the_first_block_after_it() {
+        let mut line = AudioLine::new(at(0));
+        let hour = 48_000 * 3600 + 100;
+        assert!(line.push(at(hour), &[0.5; 1920], at(hour)));
+        assert!(line.pending.len() < 960 * 2 * CHANNELS);
+        assert_eq!(line.end(), hour + 960);
     }
 
     #[test]

@@ -152,16 +152,11 @@ impl Pipeline {
         Ok(Pipeline { shared, inputs, threads: Mutex::new(threads), shown, on_air })
     }
 
-    /// From `from` on, every slot shows `scene`.
-    pub fn arm(&self, from: MediaTime, scene: Arc<Scene>) {
-        self.shared.programme.arm(from, scene, self.shared.clock.now());
-    }
-
-    /// The earliest slot for which a scene armed now surely holds: two intervals off, compose cannot be there yet.
-    pub fn arming_time(&self) -> MediaTime {
+    /// Shows `scene` in every slot from the next free one on, which is told before any of them can leave. `tell` is short: the
+    /// compositor waits for it.
+    pub fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
         let slots = Slots::new(self.shared.canvas.fps, MediaTime::ZERO);
-        let newest = self.shared.programme.newest().max(self.shared.clock.now());
-        slots.at_or_after(newest + slots.interval() * 2)
+        self.shared.programme.arm(&slots, self.shared.clock.now(), scene, tell)
     }
 
     /// Tells the newest revision on the picture, and its first frame.
@@ -176,8 +171,9 @@ impl Pipeline {
 
     /// Gives the show to a new publisher; the one before is ended. After [`Pipeline::stop`] the publication takes nothing.
     pub fn publish(&self, publisher: &Publisher) -> Box<dyn Publication> {
-        let inputs = self.inputs().clone();
-        Box::new(Inlet::open(self.shared.clone(), inputs, publisher))
+        // Held until it has begun, so that a stop either finds it or comes first.
+        let inputs = self.inputs();
+        Box::new(Inlet::open(self.shared.clone(), inputs.clone(), publisher))
     }
 
     /// Ends the publisher that is on air, if any.
@@ -204,8 +200,8 @@ impl Pipeline {
 
     /// Stops the stages and waits for them (blocking, some tens of milliseconds).
     pub fn stop(&self) {
-        self.shared.publishing.end();
         self.inputs().take();
+        self.shared.publishing.end();
         let threads = std::mem::take(&mut *self.threads.lock().expect("no panic while threads are listed"));
         for thread in threads {
             if thread.join().is_err() {

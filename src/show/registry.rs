@@ -291,7 +291,11 @@ impl Directory for Shows {
         }
         match found.filter(|_| publisher.app == APP) {
             Some(show) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
-            Some(show) => Ok(show.publish(publisher)),
+            Some(show) => {
+                let publication = show.publish(publisher);
+                // The key may have been changed in between: dropped, the publication ends.
+                if show.state().stream_key.is(&publisher.key) { Ok(publication) } else { Err(Refused::UnknownKey) }
+            }
             None => Err(Refused::UnknownKey),
         }
     }

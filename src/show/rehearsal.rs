@@ -108,16 +108,14 @@ impl Rehearsal {
 }
 
 impl Stages for Rehearsal {
-    fn arm(&self, from: MediaTime, scene: Arc<Scene>) {
-        let rev = scene.rev();
+    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
+        let (rev, from) = (scene.rev(), self.clock.now() + Duration::from_millis(100));
+        tell(from);
         self.armed.lock().unwrap().push((from, scene));
         if !self.holds_back.load(Ordering::Relaxed) {
             self.show(rev, from);
         }
-    }
-
-    fn arming_time(&self) -> MediaTime {
-        self.clock.now() + Duration::from_millis(100)
+        from
     }
 
     fn shown(&self) -> watch::Receiver<Shown> {

@@ -11,11 +11,9 @@ use crate::overlay::Scene;
 
 /// The running stages of one show. [`Pipeline`] is the real one; tests stand in for it without threads and encoders.
 pub trait Stages: Send + Sync {
-    /// Shows a scene in every slot from `from` on, until another one is armed.
-    fn arm(&self, from: MediaTime, scene: Arc<Scene>);
-
-    /// The earliest slot that a scene armed now surely holds for.
-    fn arming_time(&self) -> MediaTime;
+    /// Shows a scene from the next free slot on, until another one is armed. That slot is told before it can be seen, and given
+    /// back.
+    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime;
 
     /// The newest revision on air and the first frame that showed it.
     fn shown(&self) -> watch::Receiver<Shown>;
@@ -36,12 +34,8 @@ pub trait Stages: Send + Sync {
 }
 
 impl Stages for Pipeline {
-    fn arm(&self, from: MediaTime, scene: Arc<Scene>) {
-        Pipeline::arm(self, from, scene);
-    }
-
-    fn arming_time(&self) -> MediaTime {
-        Pipeline::arming_time(self)
+    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
+        Pipeline::arm(self, scene, tell)
     }
 
     fn shown(&self) -> watch::Receiver<Shown> {

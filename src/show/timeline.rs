@@ -30,8 +30,6 @@ pub struct Timeline {
 const WINDOW: Duration = Duration::from_secs(2);
 /// A unit this far ahead of its arrival cannot be real time: the anchor was late.
 const AHEAD: Duration = Duration::from_millis(100);
-/// A window in which everything came this late: the path or the publisher changed for good.
-const BEHIND: Duration = Duration::from_millis(250);
 /// Timestamps going back by more than this begin anew.
 const BACK: Duration = Duration::from_millis(500);
 /// The servo's largest step a window: 0.5 ms a second, which neither eye nor ear notices.
@@ -82,7 +80,9 @@ impl Timeline {
         }
         let least = std::mem::replace(&mut self.least, i64::MAX);
         self.window_end = now + WINDOW;
-        if least > ticks_of(BEHIND) {
+        // A window in which everything came later than this: the path or the publisher changed for good. Pictures of that
+        // lateness go by their slots and are shifted, sound is not: both have to move.
+        if least > ticks_of(self.interval) * 3 / 4 {
             return self.anchor(dts, now);
         }
         // Wanted: units a little before their slot begins. In between nothing is touched.
@@ -164,6 +164,18 @@ mod tests {
             }
             assert_eq!(timeline.jumps(), 0);
         }
+    }
+
+    #[test]
+    fn a_path_that_grew_slower_moves_the_mapping_within_two_windows() {
+        let mut timeline = Timeline::new(INTERVAL);
+        let delay = |n: i64| if n < 100 { 0 } else { 133 * 90 };
+        for n in 0..250 {
+            timeline.arrived(true, INTERVAL * n as u32, MediaTime::from_ticks(n * 3000 + delay(n)));
+        }
+        let late = lateness(&timeline, INTERVAL * 249, MediaTime::from_ticks(249 * 3000 + delay(249)));
+        assert!((-40..=5).contains(&late), "{late} ms late");
+        assert_eq!(timeline.jumps(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The audio stage: a publisher's audio units → one unbroken line of Opus packets → the feed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -9,20 +10,18 @@ use crate::media::queue::{Receiver, Recv};
 use crate::media::{AudioConfig, EncodedAudio, MediaTime};
 use crate::show::audio_line::AudioLine;
 
-/// What came from the publication of that number. A unit's presentation time is media time since the epoch.
+/// What came from the publication of that number. The unit's presentation time is media time since the epoch. Its
+/// configuration travels with it: the queue may drop any job.
 pub(super) struct Job {
     pub generation: u64,
-    pub what: What,
-}
-
-pub(super) enum What {
-    Config(AudioConfig),
-    Unit(AccessUnit),
+    pub config: Arc<AudioConfig>,
+    pub unit: AccessUnit,
 }
 
 /// Runs until the last publisher's end of the queue is gone.
 pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) {
     let mut decoder: Option<AudioDecoder> = None;
+    let mut opened_with: Option<Arc<AudioConfig>> = None;
     let mut whose = 0;
     let mut line = AudioLine::new(shared.clock.now());
     loop {
@@ -31,14 +30,20 @@ pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) 
             Recv::TimedOut => None,
             Recv::Closed => return,
         };
-        if let Some(Job { generation, what }) = job
+        if let Some(Job { generation, config, unit }) = job
             && generation >= shared.publishing.generation()
         {
             if generation != whose {
-                (decoder, whose) = (None, generation);
+                whose = generation;
                 line.restart();
             }
-            take(shared, &mut decoder, &mut line, what);
+            if !opened_with.as_ref().is_some_and(|opened| Arc::ptr_eq(opened, &config)) {
+                decoder = open(shared, &config);
+                opened_with = Some(config);
+            }
+            if let Some(decoder) = &mut decoder {
+                take(shared, decoder, &mut line, &unit);
+            }
         }
         line.advance(shared.clock.now());
         while let Some((at, samples)) = line.pop() {
@@ -54,30 +59,27 @@ pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) 
     }
 }
 
-fn take(shared: &Shared, decoder: &mut Option<AudioDecoder>, line: &mut AudioLine, what: What) {
-    match what {
-        What::Config(config) => match AudioDecoder::open(&config) {
-            Ok(opened) => *decoder = Some(opened),
-            Err(error) => {
-                *decoder = None;
-                Shared::count(&shared.stats.audio_errors);
-                tracing::warn!(show = %shared.name, %error, "the publisher's sound cannot be decoded");
-            }
-        },
-        What::Unit(unit) => {
-            let Some(decoder) = decoder else { return };
-            let now = shared.clock.now();
-            let decoded = decoder.decode(&unit, |pts: Duration, samples| {
-                if !line.push(MediaTime::ZERO + pts, samples, now) {
-                    Shared::count(&shared.stats.audio_late);
-                }
-            });
-            if let Some(source) = decoder.source() {
-                shared.stats.set_audio_source(source);
-            }
-            if decoded.is_err() {
-                Shared::count(&shared.stats.audio_errors);
-            }
+fn open(shared: &Shared, config: &AudioConfig) -> Option<AudioDecoder> {
+    let opened = AudioDecoder::open(config);
+    opened
+        .inspect_err(|error| {
+            Shared::count(&shared.stats.audio_errors);
+            tracing::warn!(show = %shared.name, %error, "the publisher's sound cannot be decoded");
+        })
+        .ok()
+}
+
+fn take(shared: &Shared, decoder: &mut AudioDecoder, line: &mut AudioLine, unit: &AccessUnit) {
+    let now = shared.clock.now();
+    let decoded = decoder.decode(unit, |pts: Duration, samples| {
+        if !line.push(MediaTime::ZERO + pts, samples, now) {
+            Shared::count(&shared.stats.audio_late);
         }
+    });
+    if let Some(source) = decoder.source() {
+        shared.stats.set_audio_source(source);
+    }
+    if decoded.is_err() {
+        Shared::count(&shared.stats.audio_errors);
     }
 }

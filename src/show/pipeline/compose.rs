@@ -25,8 +25,19 @@ impl Programme {
     /// Scenes armed for the future at once; more than this and the earliest of them is given up.
     const MOST: usize = 64;
 
-    pub(super) fn arm(&self, from: MediaTime, scene: Arc<Scene>, now: MediaTime) {
+    /// Chooses the first slot that compose has surely not reached, tells it, and arms `scene` for it. All under the lock that
+    /// compose takes for each slot, so that what is told is what is shown, however this thread is held up.
+    pub(super) fn arm(
+        &self,
+        slots: &Slots,
+        now: MediaTime,
+        scene: Arc<Scene>,
+        tell: &mut dyn FnMut(MediaTime),
+    ) -> MediaTime {
         let mut cues = self.cues.lock().expect("no panic while cues are held");
+        // Two intervals give the announcement a head start over the frame.
+        let from = slots.at_or_after(self.newest().max(now) + slots.interval() * 2);
+        tell(from);
         // What was to come from here on is superseded.
         while cues.back().is_some_and(|cue| cue.0 >= from) {
             cues.pop_back();
@@ -36,10 +47,11 @@ impl Programme {
         while cues.len() > 1 && (cues[1].0 + Duration::from_secs(1) < now || cues.len() > Programme::MOST) {
             cues.pop_front();
         }
+        from
     }
 
-    /// The newest slot that was composed.
-    pub(super) fn newest(&self) -> MediaTime {
+    /// The newest slot that a scene was looked up for.
+    fn newest(&self) -> MediaTime {
         MediaTime::from_ticks(self.newest.load(Ordering::Acquire))
     }
 
@@ -78,8 +90,15 @@ pub(super) fn run(
         }
         if let Some(frame) = frame {
             fresh = Some(now);
+            let mut empty = slots.next();
             match slots.place(frame.at, now) {
                 Some(slot) => {
+                    // A slower source leaves slots empty, and a rate that is fixed fills them.
+                    while empty < slot && empty <= now {
+                        Shared::count(&shared.stats.repeated);
+                        stage.compose(empty, None);
+                        empty += slots.interval();
+                    }
                     stage.picture = frame.picture;
                     stage.compose(slot, frame.arrived);
                 }

@@ -57,6 +57,13 @@ impl Stats {
         }
     }
 
+    /// A new publisher: what the last one sent is not theirs.
+    pub(super) fn forget_source(&self) {
+        if let (Ok(mut video), Ok(mut audio)) = (self.source.lock(), self.audio_source.lock()) {
+            (*video, *audio) = (None, None);
+        }
+    }
+
     pub(super) fn set_audio_source(&self, source: (u32, u16)) {
         if let Ok(mut seen) = self.audio_source.lock() {
             *seen = Some(source);

@@ -12,7 +12,7 @@ use super::{Inputs, Shared, audio, decode};
 use crate::ingest::{Ended, Protocol, Publication, Publisher, SourceInfo};
 use crate::media::access_unit::AccessUnit;
 use crate::media::slots::Slots;
-use crate::media::{Coded, MediaTime};
+use crate::media::{AudioConfig, Coded, MediaTime};
 use crate::show::timeline::Timeline;
 
 /// Who has the show now. The newest publisher with the right key wins.
@@ -96,6 +96,7 @@ pub(super) struct Inlet {
     timeline: Timeline,
     meter: Arc<Meter>,
     jumps: u64,
+    audio: Option<Arc<AudioConfig>>,
 }
 
 impl Inlet {
@@ -105,6 +106,7 @@ impl Inlet {
             ended.cancel();
         }
         let meter = Arc::new(Meter::default());
+        shared.stats.forget_source();
         let generation = shared.publishing.begin(
             ended.clone(),
             About {
@@ -116,7 +118,7 @@ impl Inlet {
         );
         tracing::info!(show = %shared.name, peer = %publisher.peer, protocol = %publisher.protocol, "publisher on");
         let timeline = Timeline::new(Slots::new(shared.canvas.fps, MediaTime::ZERO).interval());
-        Inlet { shared, inputs, ended, generation, timeline, meter, jumps: 0 }
+        Inlet { shared, inputs, ended, generation, timeline, meter, jumps: 0, audio: None }
     }
 
     /// The unit with its presentation time put on the show's timeline.
@@ -157,13 +159,14 @@ impl Publication for Inlet {
             }
             Coded::AudioConfig(config) => {
                 self.meter.audio_config(&config);
-                let job = audio::Job { generation, what: audio::What::Config(config) };
-                inputs.audio.push_newest(job).map(drop).map_err(|_| Ended)
+                self.audio = Some(Arc::new(config));
+                Ok(())
             }
             Coded::Audio(unit) => {
+                let Some(config) = self.audio.clone() else { return Ok(()) };
                 self.meter.audio(&unit);
                 let unit = self.map(unit, false);
-                let job = audio::Job { generation, what: audio::What::Unit(unit) };
+                let job = audio::Job { generation, config, unit };
                 let dropped = inputs.audio.push_newest(job).map_err(|_| Ended)?;
                 if dropped.is_some() {
                     self.shared.stats.audio_dropped.fetch_add(1, Ordering::Relaxed);
