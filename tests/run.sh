@@ -19,7 +19,7 @@ phase() {
 tests() {
   local log status=0
   log=$(mktemp)
-  cargo test --lib --bins --tests --quiet -- "$@" 2>&1 | tee "$log" || status=$?
+  cargo test --lib --bins --tests --no-fail-fast --quiet -- "$@" 2>&1 | tee "$log" || status=$?
   awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' "$log" || status=1
   rm -f "$log"
   return "$status"

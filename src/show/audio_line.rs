@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_long_pause_is_skipped_by_the_first_block_after_it() {
         let mut line = AudioLine::new(at(0));
-        let hour = 48_000 * 3600 + 100;
+        let hour = 48_000 * 3600 + 96;
         assert!(line.push(at(hour), &[0.5; 1920], at(hour)));
         assert!(line.pending.len() < 960 * 2 * CHANNELS);
         assert_eq!(line.end(), hour + 960);
