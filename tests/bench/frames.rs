@@ -25,7 +25,8 @@ pub async fn measure() {
     let health = server.api().health().await;
     println!(
         "{:.2} different source frames a second in Chromium over {span:.1} s ({} callbacks, {} presented); load {}",
-        numbers.len() as f64 / span,
+        // One frame more than there are intervals between them.
+        (numbers.len() - 1) as f64 / span,
         frames.len(),
         frames[frames.len() - 1].presented - frames[0].presented + 1,
         load()
