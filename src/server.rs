@@ -3,11 +3,14 @@
 //! Start: log → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources downwards,
 //! then delivery, then the log.
 
+mod door;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -103,9 +106,11 @@ impl Server {
         let api = api::Api::new(shows.clone(), admin_token, config.limits.image_bytes);
         let router = api::router(api).merge(pages::router(listed(&shows)));
         let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
+        // Answers are short: they leave at once.
+        let http = door::Door::new(http_listener).tap_io(|connection| drop(connection.stream().set_nodelay(true)));
         let stopping = stop.clone();
         tasks.spawn(async move {
-            let serve = axum::serve(http_listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
+            let serve = axum::serve(http, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
             let deadline = async {
                 stopping.cancelled().await;
                 tokio::time::sleep(DRAIN).await;
