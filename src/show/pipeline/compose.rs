@@ -90,14 +90,12 @@ pub(super) fn run(
         }
         if let Some(frame) = frame {
             fresh = Some(now);
-            let mut empty = slots.next();
+            let next = slots.next();
             match slots.place(frame.at, now) {
                 Some(slot) => {
-                    // A slower source leaves slots empty, and a rate that is fixed fills them.
-                    while empty < slot && empty <= now {
+                    for empty in slots.skipped(next, slot, now) {
                         Shared::count(&shared.stats.repeated);
                         stage.compose(empty, None);
-                        empty += slots.interval();
                     }
                     stage.picture = frame.picture;
                     stage.compose(slot, frame.arrived);
@@ -159,4 +157,44 @@ fn blank(shared: &Shared) -> Arc<Picture> {
     let mut picture = Pool::new(shared.canvas.resolution).take(shared.colour());
     picture.fill([24, 128, 128]);
     picture.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Colour, Resolution};
+    use crate::overlay::Canvas;
+
+    fn scene(rev: u64) -> Arc<Scene> {
+        let canvas = Canvas { resolution: Resolution::new(128, 128), colour: Colour::BT601 };
+        Arc::new(Scene::empty(rev, canvas))
+    }
+
+    fn rev(programme: &Programme, at: MediaTime) -> Option<u64> {
+        programme.scene(at).map(|scene| scene.rev())
+    }
+
+    #[test]
+    fn a_scene_holds_from_the_slot_that_was_told() {
+        let (programme, slots) = (Programme::default(), Slots::new(30, MediaTime::ZERO));
+        let mut told = Vec::new();
+        let first = programme.arm(&slots, MediaTime::ZERO, scene(1), &mut |from| told.push(from));
+        let second = programme.arm(&slots, first, scene(2), &mut |from| told.push(from));
+        assert_eq!(told, [first, second]);
+        assert_eq!(rev(&programme, first - slots.interval()), None);
+        assert_eq!(rev(&programme, first), Some(1));
+        assert_eq!(rev(&programme, second - slots.interval()), Some(1));
+        assert_eq!(rev(&programme, second), Some(2));
+    }
+
+    #[test]
+    fn a_slot_that_was_looked_up_already_is_never_promised() {
+        let (programme, slots) = (Programme::default(), Slots::new(30, MediaTime::ZERO));
+        // Compose is ahead of the clock that the arming thread read before it was held up.
+        let looked_up = slots.at_or_after(MediaTime::from_ticks(90_000));
+        rev(&programme, looked_up);
+        let from = programme.arm(&slots, MediaTime::ZERO, scene(7), &mut |_| {});
+        assert!(from > looked_up);
+        assert_eq!(rev(&programme, from), Some(7));
+    }
 }
