@@ -34,14 +34,24 @@ impl AudioDecoder {
         init();
         let id = match config.codec {
             AudioCodec::Aac => ffmpeg::codec::Id::AAC,
+            AudioCodec::Opus => ffmpeg::codec::Id::OPUS,
+            AudioCodec::Pcmu => ffmpeg::codec::Id::PCM_MULAW,
+            AudioCodec::Pcma => ffmpeg::codec::Id::PCM_ALAW,
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("AAC decoder"))?;
+        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("audio decoder"))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
-        // SAFETY: a plain field of a context that is not open yet.
-        unsafe { (*context.as_mut_ptr()).pkt_timebase = ffmpeg::ffi::AVRational { num: 1, den: 1_000_000 } };
+        // Opus says its channels in its header; without one it is stereo, as WebRTC sends it.
+        let (rate, channels) = config.format.unwrap_or((RATE, CHANNELS as u16));
+        // SAFETY: plain fields of a context that is not open yet.
+        unsafe {
+            let raw = context.as_mut_ptr();
+            (*raw).pkt_timebase = ffmpeg::ffi::AVRational { num: 1, den: 1_000_000 };
+            (*raw).sample_rate = i32::try_from(rate).unwrap_or(0);
+            ffmpeg::ffi::av_channel_layout_default(&mut (*raw).ch_layout, i32::from(channels));
+        }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.audio());
-        let decoder = decoder.map_err(Error::ffmpeg("opening the AAC decoder"))?;
+        let decoder = decoder.map_err(Error::ffmpeg("opening the audio decoder"))?;
         Ok(AudioDecoder { decoder, frame: frame::Audio::empty(), resampler: None })
     }
 
@@ -54,7 +64,7 @@ impl AudioDecoder {
     pub fn decode(&mut self, unit: &AccessUnit, mut out: impl FnMut(Duration, &[f32])) -> Result<(), Error> {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         packet.set_pts(i64::try_from(unit.pts.as_micros()).ok());
-        self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding AAC"))?;
+        self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding audio"))?;
         while self.decoder.receive_frame(&mut self.frame).is_ok() {
             if self.frame.channel_layout().is_empty() {
                 self.frame.set_channel_layout(ChannelLayout::default(i32::from(self.frame.channels())));

@@ -44,8 +44,12 @@ impl Decoder {
         init();
         let id = match config.codec {
             VideoCodec::H264 => ffmpeg::codec::Id::H264,
+            VideoCodec::H265 => ffmpeg::codec::Id::HEVC,
+            VideoCodec::Av1 => ffmpeg::codec::Id::AV1,
+            VideoCodec::Vp8 => ffmpeg::codec::Id::VP8,
+            VideoCodec::Vp9 => ffmpeg::codec::Id::VP9,
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("H.264 decoder"))?;
+        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("video decoder"))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
         // One thread: frame threads would add a frame of delay each, and encoders seldom send several slices.
@@ -57,7 +61,7 @@ impl Decoder {
             (*raw).pkt_timebase = ffi::AVRational { num: 1, den: 1_000_000 };
         }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
-        let decoder = decoder.map_err(Error::ffmpeg("opening the H.264 decoder"))?;
+        let decoder = decoder.map_err(Error::ffmpeg("opening the video decoder"))?;
         Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: Fit::new(canvas, colour), seen: None })
     }
 
@@ -71,7 +75,7 @@ impl Decoder {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
-        let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding H.264"));
+        let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding video"));
         // What is ready comes out even when this unit was damaged.
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
@@ -83,7 +87,7 @@ impl Decoder {
                     out(Decoded { pts, picture: self.fit.fit(frame)? });
                 }
                 Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => return sent,
-                Err(error) => return sent.and(Err(Error::ffmpeg("decoding H.264")(error))),
+                Err(error) => return sent.and(Err(Error::ffmpeg("decoding video")(error))),
             }
         }
     }

@@ -156,7 +156,8 @@ impl Demuxer {
     fn audio(&mut self, tag: &Tag, arrived: Instant) -> Result<Option<Coded>, TagError> {
         match audio::Body::parse(&tag.body)? {
             audio::Body::Config(specific) => {
-                let config = AudioConfig { codec: AudioCodec::Aac, extradata: tag.body.slice_ref(specific) };
+                let config =
+                    AudioConfig { codec: AudioCodec::Aac, extradata: tag.body.slice_ref(specific), format: None };
                 if self.audio.as_ref() == Some(&config) {
                     return Ok(None);
                 }

@@ -33,6 +33,7 @@ impl fmt::Debug for Publisher {
 pub enum Protocol {
     Rtmp,
     Rtsp,
+    Whip,
 }
 
 impl fmt::Display for Protocol {
@@ -40,6 +41,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::Rtmp => "RTMP",
             Protocol::Rtsp => "RTSP",
+            Protocol::Whip => "WHIP",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Coded media: what ingest hands to the decoders, and what the encoders hand to delivery.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,27 +11,65 @@ use super::time::MediaTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoConfig {
     pub codec: VideoCodec,
-    /// For H.264 an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1), units length-prefixed as it says; or
-    /// empty: units are Annex B with parameter sets in-band.
+    /// For H.264 an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1), for H.265 an HEVCDecoderConfigurationRecord
+    /// (§8.3.3.1), units length-prefixed as it says; or empty: units are Annex B with parameter sets in-band. For AV1 an
+    /// av1C record or empty; for VP8 and VP9 empty.
     pub extradata: Bytes,
 }
 
+/// A video codec that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoCodec {
     H264,
+    H265,
+    Av1,
+    Vp8,
+    Vp9,
+}
+
+impl fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VideoCodec::H264 => "H.264",
+            VideoCodec::H265 => "H.265",
+            VideoCodec::Av1 => "AV1",
+            VideoCodec::Vp8 => "VP8",
+            VideoCodec::Vp9 => "VP9",
+        })
+    }
 }
 
 /// How the audio of a publisher is coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioConfig {
     pub codec: AudioCodec,
-    /// For AAC an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+    /// For AAC an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1), for Opus an identification header (RFC 7845 §5.1) or empty
+    /// for stereo; empty for G.711.
     pub extradata: Bytes,
+    /// Hertz and channels, where the codec's own configuration does not say them: G.711.
+    pub format: Option<(u32, u16)>,
 }
 
+/// An audio codec that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudioCodec {
     Aac,
+    Opus,
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+impl fmt::Display for AudioCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AudioCodec::Aac => "AAC",
+            AudioCodec::Opus => "Opus",
+            AudioCodec::Pcmu => "G.711 µ-law",
+            AudioCodec::Pcma => "G.711 A-law",
+        })
+    }
 }
 
 /// What a publication carries, in the order of its arrival. A configuration holds for the units after it.

@@ -184,7 +184,7 @@ impl Session {
                 return Ok(coded);
             };
             let extradata = Bytes::copy_from_slice(parameters.extra_data());
-            coded.push(Coded::AudioConfig(AudioConfig { codec: AudioCodec::Aac, extradata }));
+            coded.push(Coded::AudioConfig(AudioConfig { codec: AudioCodec::Aac, extradata, format: None }));
             self.audio_configured = true;
         }
         let at = self.timeline.place(Kind::Audio, frame.timestamp())?;

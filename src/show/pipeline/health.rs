@@ -305,7 +305,7 @@ fn input(shared: &Shared, now: Instant) -> Option<Input> {
         let video = measured.video.as_ref().map(|config| {
             let (fps, bytes) = measured.video_rate.rates(now);
             VideoInput {
-                codec: format!("{:?}", config.codec),
+                codec: config.codec.to_string(),
                 width: source.map_or(0, |source| source.resolution.width),
                 height: source.map_or(0, |source| source.resolution.height),
                 fps: tenths(fps),
@@ -317,7 +317,7 @@ fn input(shared: &Shared, now: Instant) -> Option<Input> {
             }
         });
         let audio = measured.audio.as_ref().map(|config| AudioInput {
-            codec: format!("{:?}", config.codec).to_uppercase(),
+            codec: config.codec.to_string(),
             sample_rate: audio_source.map(|source| source.0),
             channels: audio_source.map(|source| source.1),
             bitrate: (measured.audio_rate.rates(now).1 * 8.0) as u64,
