@@ -126,6 +126,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(shows::list))
         .routes(routes!(shows::put, shows::get, shows::patch, shows::delete))
         .routes(routes!(shows::key))
+        .routes(routes!(shows::put_input))
         .routes(routes!(shows::health))
         .routes(routes!(products::list))
         .routes(routes!(products::put, products::get, products::delete))

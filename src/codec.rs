@@ -1,16 +1,21 @@
 //! Coded media to raw and back. FFmpeg ends here: no type of it leaves this room.
 
 pub mod audio;
+mod blur;
 pub mod decode;
 pub mod encode;
+mod fit;
+mod scale;
 
 use std::sync::Once;
 
 use ffmpeg_next as ffmpeg;
 
 pub use audio::{AudioDecoder, OpusEncoder};
+pub use blur::Blur;
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub use fit::{Fit, Fitting, Target};
 
 /// What went wrong in a codec, and which.
 #[derive(Debug, thiserror::Error)]

@@ -54,6 +54,9 @@ pub struct Show {
     pub stream_key: Option<Secret>,
     /// An `rtsp://` address to pull; secret because it may hold a password.
     pub source: Option<Secret>,
+    /// A second key, for an encoder that takes over when the main source is silent.
+    pub backup_stream_key: Option<Secret>,
+    pub backup_source: Option<Secret>,
     pub canvas: Option<Canvas>,
 }
 
@@ -63,6 +66,17 @@ pub struct Canvas {
     pub resolution: Resolution,
     /// Frames a second.
     pub fps: u32,
+    /// How a source of other proportions comes onto it.
+    pub fit: Fit,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    #[default]
+    Blur,
+    Bars,
+    Fill,
+    Follow,
 }
 
 /// What one process takes on before it refuses more.

@@ -48,6 +48,8 @@ impl Demo {
         }
         let stream_key = Secret::random();
         config.shows = vec![Show {
+            backup_stream_key: None,
+            backup_source: None,
             id: SHOW.to_owned(),
             title: Some(TITLE.to_owned()),
             stream_key: Some(stream_key.clone()),

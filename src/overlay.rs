@@ -41,14 +41,25 @@ use crate::media::{Colour, MediaTime, Resolution};
 pub struct LayerSpec {
     /// Unique in its scene.
     pub id: String,
-    /// A template's name: `card`, `countdown`, `starting_soon`, or one of the configured folder.
+    /// A template's name: `card`, `countdown`, `starting_soon`, `slate`, or one of the configured folder.
     pub template: String,
+    /// On which pictures it lies; on all of them when absent.
+    pub ground: Option<Ground>,
     /// Higher lies in front; layers of the same height lie in the order they are given.
     pub z: i32,
     /// What it shows and when. Where two phases hold at once, the later in the list shows; where none does, nothing.
     pub phases: Vec<PhaseSpec>,
     /// What a click on it means, opaque here; without it the layer is no target.
     pub hit: Option<String>,
+}
+
+/// What lies under a frame's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// A publisher's moving picture.
+    Live,
+    /// What stands in for it while nothing comes.
+    Slate,
 }
 
 /// What a layer shows during a window of media time.

@@ -22,7 +22,7 @@ use crate::ingest::rtmp;
 use crate::media::Clock;
 use crate::overlay::{PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
-use crate::show::{self, Canvas, ShowId, Shows, SourceUrl, StreamKey};
+use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey};
 use crate::store::{self, Store};
 use crate::{api, pages};
 
@@ -162,11 +162,24 @@ fn configured(show: &config::Show) -> Result<(ShowId, Wanted), Error> {
     let title = show.title.as_deref().map(Title::parse).transpose();
     let key = show.stream_key.as_ref().map(|key| StreamKey::parse(key.expose())).transpose();
     let source = show.source.as_ref().map(|source| SourceUrl::parse(source.expose())).transpose();
-    let canvas = show.canvas.map(|canvas| Canvas::new(canvas.resolution.width, canvas.resolution.height, canvas.fps));
+    let backup_key = show.backup_stream_key.as_ref().map(|key| StreamKey::parse(key.expose())).transpose();
+    let backup_source = show.backup_source.as_ref().map(|source| SourceUrl::parse(source.expose())).transpose();
+    let canvas = show.canvas.map(|canvas| {
+        let fit = match canvas.fit {
+            config::Fit::Blur => Fit::Blur,
+            config::Fit::Bars => Fit::Bars,
+            config::Fit::Fill => Fit::Fill,
+            config::Fit::Follow => Fit::Follow,
+        };
+        let size = canvas.resolution;
+        Canvas::new(size.width, size.height, canvas.fps).map(|canvas| canvas.with_fit(fit))
+    });
     let wanted = Wanted {
         title: title.map_err(|error| wrong(error.to_string()))?,
         stream_key: key.map_err(|error| wrong(error.to_string()))?,
         source: source.map_err(|error| wrong(error.to_string()))?.map(Some),
+        backup_stream_key: backup_key.map_err(|error| wrong(error.to_string()))?.map(Some),
+        backup_source: backup_source.map_err(|error| wrong(error.to_string()))?.map(Some),
         canvas: canvas.transpose().map_err(|error| wrong(error.to_string()))?,
     };
     Ok((id, wanted))

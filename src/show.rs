@@ -34,7 +34,7 @@ use jiff::Timestamp;
 
 pub use handle::Handle;
 pub use registry::Shows;
-pub use settings::{Canvas, ShowId, SourceUrl, StreamKey};
+pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey};
 pub use stages::Stages;
 pub use state::{Changes, Command, End, State};
 
@@ -70,7 +70,7 @@ pub enum Error {
     #[error("another show has this stream key: leave it out to have one made")]
     KeyTaken,
     #[error(
-        "the canvas of {show} is {canvas:?} while the server runs: set it in the configuration and restart, or make another show"
+        "size and rate of the canvas of {show} are {canvas} while the server runs: set them in the configuration and restart, or make another show"
     )]
     CanvasFixed { show: ShowId, canvas: Canvas },
     #[error("there are {most} shows, which is the most that run here: delete one first")]

@@ -15,7 +15,7 @@ use super::{Api, Problem, show_id};
 use crate::commerce::line::Title;
 use crate::show::pipeline::Health;
 use crate::show::registry::{APP, Wanted};
-use crate::show::{self, Canvas, Changes, Handle, ShowId, Shows, SourceUrl, StreamKey};
+use crate::show::{self, Canvas, Changes, Fit, Handle, Role, ShowId, Shows, SourceUrl, StreamKey};
 
 /// A show as it is to be.
 #[derive(Deserialize, ToSchema)]
@@ -31,7 +31,16 @@ pub(super) struct ShowPut {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     source: Option<SourceUrl>,
-    /// Kept when absent, 1280×720 at 30 for a new show; fixed once the show is made.
+    /// A second stream key, for an encoder that takes over when the main source is silent. Kept when absent; null takes it
+    /// away.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    backup_stream_key: Option<Option<StreamKey>>,
+    /// An `rtsp://` address that takes over when the main source is silent; none when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    backup_source: Option<SourceUrl>,
+    /// Kept when absent, 1280×720 at 30 for a new show; size and rate are fixed once the show is made.
     #[serde(default)]
     #[schema(value_type = Option<CanvasBody>)]
     canvas: Option<Canvas>,
@@ -51,6 +60,24 @@ pub(super) struct ShowPatch {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     source: Option<Option<SourceUrl>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    backup_stream_key: Option<Option<StreamKey>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    backup_source: Option<Option<SourceUrl>>,
+    #[serde(default)]
+    fit: Option<Fit>,
+}
+
+/// Which source is to be on the picture.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputPut {
+    #[serde(rename = "use")]
+    role: Role,
 }
 
 /// The size and rate that viewers get, whatever comes in.
@@ -67,6 +94,7 @@ pub(super) struct CanvasBody {
     /// Frames a second.
     #[schema(minimum = 1, maximum = 60)]
     fps: u32,
+    fit: Fit,
 }
 
 /// A show as it is. Its stream key is not told here: see `/shows/{show}/key`.
@@ -82,6 +110,10 @@ pub(super) struct Show {
     rev: u64,
     /// Where it is pulled from, without credentials.
     source: Option<String>,
+    /// Whether an encoder may take over with a second stream key.
+    backup_stream_key: bool,
+    /// Where the backup is pulled from, without credentials.
+    backup_source: Option<String>,
     #[schema(value_type = CanvasBody)]
     canvas: Canvas,
     stage: OnStage,
@@ -104,6 +136,9 @@ pub(super) struct Key {
     /// The application in `rtmp://HOST/live`.
     app: &'static str,
     stream_key: String,
+    /// The key of the backup encoder, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup_stream_key: Option<String>,
 }
 
 /// How a show is: what comes in, what goes out.
@@ -113,6 +148,9 @@ pub(super) struct ShowHealth {
     /// How the pull of its source goes; absent without a source, and while a publisher has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pull: Option<String>,
+    /// How the pull of its backup source goes; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup_pull: Option<String>,
     #[serde(flatten)]
     media: Health,
 }
@@ -127,6 +165,8 @@ impl Show {
             viewers: show.feed().viewers(),
             rev: state.rev,
             source: state.source.as_ref().map(ToString::to_string),
+            backup_stream_key: state.backup.stream_key.is_some(),
+            backup_source: state.backup.source.as_ref().map(ToString::to_string),
             canvas: state.canvas,
             stage: on_stage(&state, show.wall()),
             viewer: format!("/s/{id}"),
@@ -160,8 +200,9 @@ pub(super) async fn put(
     Path(show): Path<String>,
     Body(body): Body<ShowPut>,
 ) -> Result<(StatusCode, Json<Show>), Problem> {
-    let ShowPut { title, stream_key, source, canvas } = body;
-    let wanted = Wanted { title: Some(title), stream_key, source: Some(source), canvas };
+    let ShowPut { title, stream_key, source, backup_stream_key, backup_source, canvas } = body;
+    let (title, source, backup_source) = (Some(title), Some(source), Some(backup_source));
+    let wanted = Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas };
     let put = whole(api.shows.clone(), show_id(&show)?, |shows, id| async move { shows.put(id, wanted).await }).await?;
     let mut answer = Show::of(&put.show);
     if !put.created {
@@ -201,8 +242,9 @@ pub(super) async fn patch(
     Body(body): Body<ShowPatch>,
 ) -> Result<Json<Show>, Problem> {
     // A show that is not there is not made by a patch.
-    let ShowPatch { title, stream_key, source } = body;
-    let changed = api.shows.change(&show_id(&show)?, Changes { title, stream_key, source }).await?;
+    let ShowPatch { title, stream_key, source, backup_stream_key, backup_source, fit } = body;
+    let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
+    let changed = api.shows.change(&show_id(&show)?, changes).await?;
     Ok(Json(Show::of(&changed)))
 }
 
@@ -249,7 +291,32 @@ pub(super) async fn key(
     Path(show): Path<String>,
 ) -> Result<Json<Key>, Problem> {
     let state = api.show(&show)?.state();
-    Ok(Json(Key { app: APP, stream_key: state.stream_key.reveal().to_owned() }))
+    let backup_stream_key = state.backup.stream_key.as_ref().map(|key| key.reveal().to_owned());
+    Ok(Json(Key { app: APP, stream_key: state.stream_key.reveal().to_owned(), backup_stream_key }))
+}
+
+/// Puts the main or the backup source on the picture: it has it from its next frame on, viewers stay. The backup takes over by
+/// itself when the main source is silent for a second; this gives the picture back.
+#[utoipa::path(put, path = "/shows/{show}/input", tag = "shows", security(("bearer" = [])),
+    params(("show" = String, Path)),
+    request_body = InputPut,
+    responses(
+        (status = 204),
+        (status = 409, body = super::problem::Body, content_type = "application/problem+json",
+            description = "Nobody publishes there"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put_input(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path(show): Path<String>,
+    Body(InputPut { role }): Body<InputPut>,
+) -> Result<StatusCode, Problem> {
+    if api.show(&show)?.give(role) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let detail = format!("nobody publishes as the {role} source now: connect its encoder first");
+    Err(Problem::new(StatusCode::CONFLICT, "nobody-publishes", detail))
 }
 
 /// What comes in, what goes out.
@@ -265,5 +332,10 @@ pub(super) async fn health(
     Path(show): Path<String>,
 ) -> Result<Json<ShowHealth>, Problem> {
     let show = api.show(&show)?;
-    Ok(Json(ShowHealth { rev: show.state().rev, pull: show.pull().map(|pull| pull.to_string()), media: show.health() }))
+    Ok(Json(ShowHealth {
+        rev: show.state().rev,
+        pull: show.pull().map(|pull| pull.to_string()),
+        backup_pull: show.backup_pull().map(|pull| pull.to_string()),
+        media: show.health(),
+    }))
 }

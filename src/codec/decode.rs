@@ -8,10 +8,11 @@ use ffmpeg::ffi;
 use ffmpeg::format::Pixel;
 use ffmpeg_next as ffmpeg;
 
+use super::fit::{Fit, Target};
 use super::{Error, init, set_extradata};
 use crate::media::access_unit::{AccessUnit, VideoCodec};
-use crate::media::frame::{Matrix, Plane, Range, Storage};
-use crate::media::{Colour, Picture, PictureMut, Pool, Resolution, VideoConfig};
+use crate::media::frame::{Matrix, Range};
+use crate::media::{Colour, Picture, Resolution, VideoConfig};
 
 /// Pictures larger than this are refused before anything is allocated for them.
 const MAX_PIXELS: i64 = 4096 * 2304;
@@ -20,7 +21,7 @@ const MAX_PIXELS: i64 = 4096 * 2304;
 pub struct Decoder {
     decoder: ffmpeg::decoder::Video,
     frame: ffmpeg::frame::Video,
-    fit: Fit,
+    fit: Option<Fit>,
     seen: Option<Source>,
 }
 
@@ -39,8 +40,7 @@ pub struct Source {
 }
 
 impl Decoder {
-    /// A decoder whose pictures all have the canvas's size and colour.
-    pub fn open(config: &VideoConfig, canvas: Resolution, colour: Colour) -> Result<Decoder, Error> {
+    pub fn open(config: &VideoConfig) -> Result<Decoder, Error> {
         init();
         let id = match config.codec {
             VideoCodec::H264 => ffmpeg::codec::Id::H264,
@@ -62,7 +62,7 @@ impl Decoder {
         }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
         let decoder = decoder.map_err(Error::ffmpeg("opening the video decoder"))?;
-        Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: Fit::new(canvas, colour), seen: None })
+        Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: None, seen: None })
     }
 
     /// What the newest picture was, before it was fitted to the canvas.
@@ -70,8 +70,9 @@ impl Decoder {
         self.seen
     }
 
-    /// Decodes one unit; pictures that became ready are handed to `out`. An error loses this unit only.
-    pub fn decode(&mut self, unit: &AccessUnit, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
+    /// Decodes one unit; pictures that became ready are brought to `target` and handed to `out`. An error loses this unit
+    /// only.
+    pub fn decode(&mut self, unit: &AccessUnit, target: Target, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
@@ -83,8 +84,14 @@ impl Decoder {
                     let pts = self.frame.pts().and_then(|micros| u64::try_from(micros).ok());
                     let pts = pts.map_or(unit.pts, Duration::from_micros);
                     let frame = std::mem::replace(&mut self.frame, ffmpeg::frame::Video::empty());
-                    self.seen = Some(source_of(&frame)?);
-                    out(Decoded { pts, picture: self.fit.fit(frame)? });
+                    let source = source_of(&frame)?;
+                    self.seen = Some(source);
+                    let fit = match &mut self.fit {
+                        Some(fit) if fit.target() == target => fit,
+                        slot => slot.insert(Fit::new(target)),
+                    };
+                    let aspect = aspect_of(&frame);
+                    out(Decoded { pts, picture: fit.frame(frame, source.resolution, source.colour, aspect)? });
                 }
                 Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => return sent,
                 Err(error) => return sent.and(Err(Error::ffmpeg("decoding video")(error))),
@@ -124,167 +131,14 @@ fn source_of(frame: &ffmpeg::frame::Video) -> Result<Source, Error> {
     })
 }
 
-/// Brings any decoded frame to the canvas: passed on untouched where it fits already, else scaled into black bars.
-struct Fit {
-    canvas: Resolution,
-    colour: Colour,
-    pool: Pool,
-    scaler: Option<Scaler>,
-}
-
-impl Fit {
-    fn new(canvas: Resolution, colour: Colour) -> Fit {
-        Fit { canvas, colour, pool: Pool::new(canvas), scaler: None }
-    }
-
-    fn fit(&mut self, frame: ffmpeg::frame::Video) -> Result<Arc<Picture>, Error> {
-        let source = source_of(&frame)?;
-        let planar = matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P);
-        if planar && source.resolution == self.canvas && source.colour == self.colour {
-            return Ok(Arc::new(Picture::new(self.canvas, self.colour, Box::new(Borrowed(frame)))));
+/// Width to height of one pixel; square where nothing sensible is said.
+fn aspect_of(frame: &ffmpeg::frame::Video) -> (u32, u32) {
+    let said = frame.aspect_ratio();
+    match (u32::try_from(said.numerator()), u32::try_from(said.denominator())) {
+        (Ok(wide), Ok(high)) if (1..=4096).contains(&wide) && (1..=4096).contains(&high) => {
+            if wide <= high.saturating_mul(4) && high <= wide.saturating_mul(4) { (wide, high) } else { (1, 1) }
         }
-        let wanted = Shape { format: frame.format(), source };
-        let scaler = match &mut self.scaler {
-            Some(scaler) if scaler.shape == wanted => scaler,
-            slot => slot.insert(Scaler::new(wanted, self.canvas, self.colour)?),
-        };
-        let mut picture = self.pool.take(self.colour);
-        scaler.scale(&frame, &mut picture)?;
-        Ok(picture.freeze())
-    }
-}
-
-/// A decoder's own frame, which it still refers to and which nobody may write.
-struct Borrowed(ffmpeg::frame::Video);
-
-impl Storage for Borrowed {
-    fn plane(&self, index: usize) -> Plane<'_> {
-        Plane { data: self.0.data(index), stride: self.0.stride(index) }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    format: Pixel,
-    source: Source,
-}
-
-/// One swscale context: a source shape into the largest rectangle of its proportions within the canvas.
-struct Scaler {
-    shape: Shape,
-    context: *mut ffi::SwsContext,
-    left: usize,
-    top: usize,
-    black: [u8; 3],
-}
-
-// SAFETY: the context is used by one owner at a time and swscale keeps no thread-local state.
-unsafe impl Send for Scaler {}
-
-impl Scaler {
-    fn new(shape: Shape, canvas: Resolution, colour: Colour) -> Result<Scaler, Error> {
-        let Resolution { width, height } = shape.source.resolution;
-        let (mut fit_width, mut fit_height) = (canvas.width, canvas.height);
-        if u64::from(width) * u64::from(canvas.height) > u64::from(height) * u64::from(canvas.width) {
-            fit_height = scaled(height, canvas.width, width).min(canvas.height);
-        } else {
-            fit_width = scaled(width, canvas.height, height).min(canvas.width);
-        }
-        let format = match shape.format {
-            // The J formats are deprecated names of full range, which is said apart below.
-            Pixel::YUVJ420P => Pixel::YUV420P,
-            Pixel::YUVJ422P => Pixel::YUV422P,
-            Pixel::YUVJ444P => Pixel::YUV444P,
-            other => other,
-        };
-        // SAFETY: plain values in, a context or null out; the coefficient tables are static.
-        let context = unsafe {
-            let context = ffi::sws_getContext(
-                width as i32,
-                height as i32,
-                format.into(),
-                fit_width as i32,
-                fit_height as i32,
-                Pixel::YUV420P.into(),
-                ffi::SWS_BILINEAR,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                std::ptr::null(),
-            );
-            if context.is_null() {
-                return Err(Error::Refused { what: "scaling the picture to the canvas" });
-            }
-            let (from, to) = (shape.source.colour, colour);
-            ffi::sws_setColorspaceDetails(
-                context,
-                ffi::sws_getCoefficients(coefficients(from.matrix)),
-                i32::from(from.range == Range::Full),
-                ffi::sws_getCoefficients(coefficients(to.matrix)),
-                i32::from(to.range == Range::Full),
-                0,
-                1 << 16,
-                1 << 16,
-            );
-            context
-        };
-        Ok(Scaler {
-            shape,
-            context,
-            // Even offsets keep luma and chroma in step.
-            left: ((canvas.width - fit_width) / 4 * 2) as usize,
-            top: ((canvas.height - fit_height) / 4 * 2) as usize,
-            black: [if colour.range == Range::Full { 0 } else { 16 }, 128, 128],
-        })
-    }
-
-    fn scale(&mut self, frame: &ffmpeg::frame::Video, picture: &mut PictureMut) -> Result<(), Error> {
-        if self.left > 0 || self.top > 0 {
-            picture.fill(self.black);
-        }
-        let [luma, cb, cr] = picture.planes_mut();
-        let (left, top) = (self.left, self.top);
-        let strides = [luma.1 as i32, cb.1 as i32, cr.1 as i32, 0];
-        let planes = [
-            luma.0[top * luma.1 + left..].as_mut_ptr(),
-            cb.0[top / 2 * cb.1 + left / 2..].as_mut_ptr(),
-            cr.0[top / 2 * cr.1 + left / 2..].as_mut_ptr(),
-            std::ptr::null_mut(),
-        ];
-        // SAFETY: the context was made for this frame's format and size; the target rectangle lies within the picture's
-        // planes, whose strides are passed along.
-        let rows = unsafe {
-            let raw = frame.as_ptr();
-            ffi::sws_scale(
-                self.context,
-                (*raw).data.as_ptr().cast(),
-                (*raw).linesize.as_ptr(),
-                0,
-                (*raw).height,
-                planes.as_ptr(),
-                strides.as_ptr(),
-            )
-        };
-        if rows > 0 { Ok(()) } else { Err(Error::Refused { what: "scaling the picture to the canvas" }) }
-    }
-}
-
-impl Drop for Scaler {
-    fn drop(&mut self) {
-        // SAFETY: made by sws_getContext and freed once.
-        unsafe { ffi::sws_freeContext(self.context) }
-    }
-}
-
-/// `length` × `numerator` / `denominator`, even and at least 2.
-fn scaled(length: u32, numerator: u32, denominator: u32) -> u32 {
-    let scaled = (u64::from(length) * u64::from(numerator) / u64::from(denominator)) as u32;
-    (scaled.next_multiple_of(2)).max(2)
-}
-
-fn coefficients(matrix: Matrix) -> i32 {
-    match matrix {
-        Matrix::Bt709 => ffi::SWS_CS_ITU709,
-        Matrix::Bt601 => ffi::SWS_CS_ITU601,
+        _ => (1, 1),
     }
 }
 
@@ -293,6 +147,10 @@ mod tests {
     use super::*;
     use ffmpeg::{Dictionary, Packet, Rational};
     use std::time::Instant;
+
+    fn target(resolution: Resolution, colour: Colour) -> Target {
+        Target { resolution, colour, fitting: super::super::fit::Fitting::Bars }
+    }
 
     /// What OBS sends by default: High profile, three B-frames, one keyframe in 250; picture n is of luma 40 + n.
     fn obs_like(size: Resolution, pictures: i64) -> (VideoConfig, Vec<AccessUnit>) {
@@ -342,11 +200,11 @@ mod tests {
         let size = Resolution::new(320, 180);
         let (config, units) = obs_like(size, 60);
         assert!(units.iter().any(|unit| unit.pts > unit.dts), "the stream is reordered");
-        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut decoder = Decoder::open(&config).unwrap();
         let mut shown = Vec::new();
         for (sent, unit) in units.iter().enumerate() {
             let ready = |decoded: Decoded| shown.push((decoded.pts, decoded.picture.plane(0).data[500]));
-            decoder.decode(unit, ready).unwrap();
+            decoder.decode(unit, target(size, Colour::BT601), ready).unwrap();
             assert!(shown.len() + 2 > sent, "at most two frames are held back");
         }
         assert!(shown.windows(2).all(|pair| pair[0].0 < pair[1].0));
@@ -358,10 +216,14 @@ mod tests {
     #[test]
     fn another_shape_is_fitted_between_black_bars() {
         let (config, units) = obs_like(Resolution::new(160, 160), 8);
-        let mut decoder = Decoder::open(&config, Resolution::new(320, 180), Colour::BT709).unwrap();
+        let mut decoder = Decoder::open(&config).unwrap();
         let mut pictures = Vec::new();
         for unit in &units {
-            decoder.decode(unit, |decoded| pictures.push(decoded.picture)).unwrap();
+            decoder
+                .decode(unit, target(Resolution::new(320, 180), Colour::BT709), |decoded| {
+                    pictures.push(decoded.picture)
+                })
+                .unwrap();
         }
         let picture = &pictures[0];
         assert_eq!((picture.resolution(), picture.colour()), (Resolution::new(320, 180), Colour::BT709));
@@ -377,7 +239,7 @@ mod tests {
     fn damaged_units_are_errors_and_the_next_keyframe_heals() {
         let size = Resolution::new(320, 180);
         let (config, units) = obs_like(size, 30);
-        let mut decoder = Decoder::open(&config, size, Colour::BT601).unwrap();
+        let mut decoder = Decoder::open(&config).unwrap();
         let mut seed = 7u32;
         for unit in &units {
             let mut data = unit.data.to_vec();
@@ -386,13 +248,17 @@ mod tests {
                 *byte ^= (seed >> 24) as u8;
             }
             // Whatever comes of it: no panic, no picture of another size.
-            let _ = decoder.decode(&AccessUnit { data: data.into(), ..unit.clone() }, |decoded| {
-                assert_eq!(decoded.picture.resolution(), size);
-            });
+            let _ = decoder.decode(
+                &AccessUnit { data: data.into(), ..unit.clone() },
+                target(size, Colour::BT601),
+                |decoded| {
+                    assert_eq!(decoded.picture.resolution(), size);
+                },
+            );
         }
         let mut healed = 0;
         for unit in &units {
-            let _ = decoder.decode(unit, |_| healed += 1);
+            let _ = decoder.decode(unit, target(size, Colour::BT601), |_| healed += 1);
         }
         assert!(healed > 20, "{healed} pictures after the damage");
     }

@@ -164,7 +164,7 @@ unsafe extern "C" fn release(owner: *mut c_void, _: *mut u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Decoder;
+    use crate::codec::{Decoder, Fitting, Target};
     use crate::media::access_unit::{AccessUnit, VideoCodec, nal_units};
     use crate::media::{Pool, VideoConfig};
     use std::time::Duration;
@@ -201,12 +201,13 @@ mod tests {
     fn each_picture_comes_out_at_once_and_decodes_to_itself() {
         let units = encode(30, |_| false);
         let annex_b = VideoConfig { codec: VideoCodec::H264, extradata: Bytes::new() };
-        let mut decoder = Decoder::open(&annex_b, SIZE, Colour::BT601).unwrap();
+        let mut decoder = Decoder::open(&annex_b).unwrap();
         let mut shades = Vec::new();
+        let target = Target { resolution: SIZE, colour: Colour::BT601, fitting: Fitting::Bars };
         for (n, unit) in units.iter().enumerate() {
             let pts = Duration::from_millis(n as u64 * 33);
             let unit = AccessUnit { pts, dts: pts, key: unit.key, data: unit.data.clone(), arrived: Instant::now() };
-            let decoded = decoder.decode(&unit, |decoded| {
+            let decoded = decoder.decode(&unit, target, |decoded| {
                 assert_eq!(decoded.pts, pts, "no frame of delay");
                 shades.push(decoded.picture.plane(0).data[1000]);
             });

@@ -30,12 +30,19 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
                 let number = whole(&text, &name)?;
                 inner(table, "limits", &name)?.insert(key.to_owned(), number);
             }
-            ["show", index, key @ ("id" | "title" | "stream_key" | "source")] => {
+            [
+                "show",
+                index,
+                key @ ("id" | "title" | "stream_key" | "source" | "backup_stream_key" | "backup_source"),
+            ] => {
                 show(table, index, &name)?.insert(key.to_owned(), Value::String(text));
             }
             ["show", index, "canvas", key @ ("width" | "height" | "fps")] => {
                 let number = whole(&text, &name)?;
                 inner(show(table, index, &name)?, "canvas", &name)?.insert(key.to_owned(), number);
+            }
+            ["show", index, "canvas", "fit"] => {
+                inner(show(table, index, &name)?, "canvas", &name)?.insert("fit".to_owned(), Value::String(text));
             }
             ["listen" | "limits" | "show", _, ..] => {
                 return Err(refuse(&name, "no such key; samples/hawker.toml lists them all"));

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use toml::{Table, Value};
 
-use super::{Canvas, Config, Error, Limits, Listen, Secret, Show};
+use super::{Canvas, Config, Error, Fit, Limits, Listen, Secret, Show};
 use crate::media::Resolution;
 
 #[derive(Deserialize)]
@@ -43,6 +43,8 @@ struct RawShow {
     title: Option<String>,
     stream_key: Option<Hidden>,
     source: Option<Hidden>,
+    backup_stream_key: Option<Hidden>,
+    backup_source: Option<Hidden>,
     canvas: Option<RawCanvas>,
 }
 
@@ -52,6 +54,7 @@ struct RawCanvas {
     width: i64,
     height: i64,
     fps: Option<i64>,
+    fit: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,8 +127,13 @@ fn show(raw: RawShow, key: &str) -> Result<Show, Error> {
         ));
     }
     Ok(Show {
-        stream_key: raw.stream_key.map(|secret| stream_key(secret.0, key)).transpose()?,
-        source: raw.source.map(|secret| source(secret.0, key)).transpose()?,
+        stream_key: raw.stream_key.map(|secret| stream_key(secret.0, key, "stream_key")).transpose()?,
+        source: raw.source.map(|secret| source(secret.0, key, "source")).transpose()?,
+        backup_stream_key: raw
+            .backup_stream_key
+            .map(|secret| stream_key(secret.0, key, "backup_stream_key"))
+            .transpose()?,
+        backup_source: raw.backup_source.map(|secret| source(secret.0, key, "backup_source")).transpose()?,
         canvas: raw.canvas.map(|raw| canvas(&raw, key)).transpose()?,
         id: raw.id,
         title: raw.title,
@@ -147,7 +155,18 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
         .ok()
         .filter(|fps| (1..=60).contains(fps))
         .ok_or_else(|| refuse(format!("{key}.canvas.fps"), fps.to_string(), "use 1 to 60 frames a second"))?;
-    Ok(Canvas { resolution: Resolution::new(width, height), fps })
+    let fit = match raw.fit.as_deref() {
+        None => Fit::default(),
+        Some("blur") => Fit::Blur,
+        Some("bars") => Fit::Bars,
+        Some("fill") => Fit::Fill,
+        Some("follow") => Fit::Follow,
+        Some(other) => {
+            let advice = "use blur, bars or fill, or follow for the source's own shape";
+            return Err(refuse(format!("{key}.canvas.fit"), quoted(other), advice));
+        }
+    };
+    Ok(Canvas { resolution: Resolution::new(width, height), fps, fit })
 }
 
 fn admin_token(secret: Secret) -> Result<Secret, Error> {
@@ -165,8 +184,8 @@ fn admin_token(secret: Secret) -> Result<Secret, Error> {
     Ok(secret)
 }
 
-fn stream_key(secret: Secret, key: &str) -> Result<Secret, Error> {
-    let key = format!("{key}.stream_key");
+fn stream_key(secret: Secret, show: &str, name: &str) -> Result<Secret, Error> {
+    let key = format!("{show}.{name}");
     let text = secret.expose();
     if text.len() < 8 || text.len() > 128 {
         return Err(refuse(
@@ -185,12 +204,12 @@ fn stream_key(secret: Secret, key: &str) -> Result<Secret, Error> {
     Ok(secret)
 }
 
-fn source(secret: Secret, key: &str) -> Result<Secret, Error> {
+fn source(secret: Secret, show: &str, name: &str) -> Result<Secret, Error> {
     let pulled = url::Url::parse(secret.expose())
         .is_ok_and(|url| url.scheme() == "rtsp" && url.host_str().is_some_and(|host| !host.is_empty()));
     if !pulled {
         return Err(refuse(
-            format!("{key}.source"),
+            format!("{show}.{name}"),
             "not an address that can be pulled",
             "write rtsp://USER:PASSWORD@HOST:PORT/PATH",
         ));

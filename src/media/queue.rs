@@ -111,6 +111,11 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
+    /// Whether nothing waits to be read now.
+    pub fn is_empty(&self) -> bool {
+        self.shared.lock().items.is_empty()
+    }
+
     /// The next item; `None` once the queue is closed and empty.
     pub fn recv(&self) -> Option<T> {
         let mut state = self.shared.lock();

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 
+use super::Ground;
 use super::raster::Raster;
 use super::scene::Scene;
 use crate::media::MediaTime;
@@ -11,11 +12,12 @@ use crate::media::MediaTime;
 pub struct DrawList<'s> {
     scene: &'s Scene,
     at: MediaTime,
+    ground: Ground,
 }
 
 impl<'s> DrawList<'s> {
-    pub(super) fn new(scene: &'s Scene, at: MediaTime) -> DrawList<'s> {
-        DrawList { scene, at }
+    pub(super) fn new(scene: &'s Scene, at: MediaTime, ground: Ground) -> DrawList<'s> {
+        DrawList { scene, at, ground }
     }
 
     pub fn scene(&self) -> &'s Scene {
@@ -29,6 +31,6 @@ impl<'s> DrawList<'s> {
 
     /// The rasters to blend, in this order.
     pub fn rasters(&self) -> impl Iterator<Item = &'s Raster> + use<'s> {
-        self.scene.rasters(self.at)
+        self.scene.rasters(self.at, self.ground)
     }
 }

@@ -89,7 +89,7 @@ impl Painter {
             Ok(Phase { from: phase.from, until: phase.until, look })
         });
         let phases = phases.collect::<Result<_, PaintError>>()?;
-        Ok(Layer { id: spec.id.clone(), hit: spec.hit.clone(), phases })
+        Ok(Layer { id: spec.id.clone(), hit: spec.hit.clone(), ground: spec.ground, phases })
     }
 
     /// A template's painting, by the template before the built-in one; where a folder's fails, the built-in one serves.
@@ -293,6 +293,7 @@ const MOST_SIDE: u32 = 4096;
 mod tests {
     use super::*;
     use crate::media::{Colour, MediaTime, Pool, Resolution};
+    use crate::overlay::Ground;
     use crate::overlay::compose::cpu;
     use serde_json::json;
     use std::collections::BTreeMap;
@@ -313,6 +314,7 @@ mod tests {
             id: "countdown".into(),
             template: "countdown".into(),
             z: 1,
+            ground: None,
             hit: None,
             phases: vec![
                 PhaseSpec {
@@ -335,6 +337,7 @@ mod tests {
             id: "card".into(),
             template: "card".into(),
             z: 0,
+            ground: None,
             hit: Some("candle".into()),
             phases: vec![
                 PhaseSpec { until: Some(ENDS), values: offer, ..PhaseSpec::default() },
@@ -348,7 +351,7 @@ mod tests {
         let canvas = scene.canvas();
         let mut picture = Pool::new(canvas.resolution).take(canvas.colour);
         picture.fill([90, 120, 140]);
-        cpu::draw(&scene.frame(at), &mut picture);
+        cpu::draw(&scene.frame(at, Ground::Live), &mut picture);
         picture.planes_mut().into_iter().flat_map(|(samples, _)| samples.iter().copied()).collect()
     }
 
@@ -381,7 +384,11 @@ mod tests {
             let base = Raster::of(&painting, canvas.colour, painting.ink(), &[]);
             let phase =
                 Phase { from: None, until: None, look: Look::Still(Arc::new(Painted { base, ..Painted::default() })) };
-            let whole = Scene::new(1, canvas, vec![Layer { id: "countdown".into(), hit: None, phases: vec![phase] }]);
+            let whole = Scene::new(
+                1,
+                canvas,
+                vec![Layer { id: "countdown".into(), hit: None, ground: None, phases: vec![phase] }],
+            );
             assert!(pixels(&scene, at) == pixels(&whole, at), "{canvas:?}");
         }
     }
@@ -411,8 +418,8 @@ mod tests {
         let mut spec = card();
         spec.phases.truncate(1);
         let scene = painter().paint(1, &[spec], HD).unwrap();
-        assert!(!scene.frame(MediaTime::ZERO).is_empty());
-        assert!(scene.frame(ENDS).is_empty());
+        assert!(!scene.frame(MediaTime::ZERO, Ground::Live).is_empty());
+        assert!(scene.frame(ENDS, Ground::Live).is_empty());
         assert!(scene.hits(ENDS).is_empty());
         assert!(pixels(&scene, ENDS) == pixels(&Scene::empty(0, HD), ENDS), "the source's bytes are left as they are");
     }
@@ -430,7 +437,7 @@ mod tests {
         let scene = painter().paint(1, &[card()], HD).unwrap();
         let mut picture = Pool::new(Resolution::new(640, 360)).take(Colour::BT601);
         picture.fill([1, 2, 3]);
-        cpu::draw(&scene.frame(MediaTime::ZERO), &mut picture);
+        cpu::draw(&scene.frame(MediaTime::ZERO, Ground::Live), &mut picture);
         assert!(picture.plane_mut(0).0.iter().all(|luma| *luma == 1));
     }
 
@@ -462,8 +469,8 @@ mod tests {
         let second = painter.paint(2, &[card(), countdown()], HD).unwrap();
         assert_eq!(painter.kept().paintings.len(), made);
         assert!(std::ptr::eq(
-            first.rasters(MediaTime::ZERO).next().unwrap(),
-            second.rasters(MediaTime::ZERO).next().unwrap()
+            first.rasters(MediaTime::ZERO, Ground::Live).next().unwrap(),
+            second.rasters(MediaTime::ZERO, Ground::Live).next().unwrap()
         ));
         let mut changed = card();
         changed.phases[0].values["title"] = "Lamp".into();
@@ -518,6 +525,14 @@ mod tests {
             assert!(error.contains(why) && error.contains("card"), "{error}");
         }
         assert!(painter.paint(1, &[], Canvas { resolution: Resolution::new(7, 8), ..HD }).is_err());
+    }
+
+    #[test]
+    fn a_layer_for_the_slate_lies_on_nothing_else() {
+        let slate = LayerSpec { template: "slate".into(), ground: Some(Ground::Slate), ..card() };
+        let scene = painter().paint(1, &[slate], HD).unwrap();
+        assert!(!scene.frame(MediaTime::ZERO, Ground::Slate).is_empty());
+        assert!(scene.frame(MediaTime::ZERO, Ground::Live).is_empty());
     }
 
     #[test]

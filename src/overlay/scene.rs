@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Canvas;
 use super::compose::DrawList;
 use super::digits::{Face, Reading};
 use super::raster::{Raster, Rect};
+use super::{Canvas, Ground};
 use crate::media::MediaTime;
 
 /// Painted layers, immutable. Asking it costs no more than walking its phases.
@@ -36,6 +36,7 @@ pub struct Hit {
 pub(super) struct Layer {
     pub(super) id: String,
     pub(super) hit: Option<String>,
+    pub(super) ground: Option<Ground>,
     pub(super) phases: Vec<Phase>,
 }
 
@@ -93,9 +94,9 @@ impl Scene {
         self.canvas
     }
 
-    /// What it shows at a moment.
-    pub fn frame(&self, at: MediaTime) -> DrawList<'_> {
-        DrawList::new(self, at)
+    /// What it shows at a moment, over a ground.
+    pub fn frame(&self, at: MediaTime, ground: Ground) -> DrawList<'_> {
+        DrawList::new(self, at, ground)
     }
 
     /// What can be clicked at a moment, from the back to the front.
@@ -134,8 +135,9 @@ impl Scene {
         paintings.map(Painted::weight).sum()
     }
 
-    pub(super) fn rasters(&self, at: MediaTime) -> impl Iterator<Item = &Raster> {
-        self.layers.iter().filter_map(move |layer| layer.phase(at)).flat_map(move |phase| phase.rasters(at))
+    pub(super) fn rasters(&self, at: MediaTime, ground: Ground) -> impl Iterator<Item = &Raster> {
+        let layers = self.layers.iter().filter(move |layer| layer.ground.is_none_or(|wanted| wanted == ground));
+        layers.filter_map(move |layer| layer.phase(at)).flat_map(move |phase| phase.rasters(at))
     }
 
     fn layer(&self, id: &str) -> Option<&Layer> {

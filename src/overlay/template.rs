@@ -216,9 +216,10 @@ impl io::Write for Capped {
     }
 }
 
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("card", include_str!("templates/card.html")),
     ("countdown", include_str!("templates/countdown.html")),
+    ("slate", include_str!("templates/slate.html")),
     ("starting_soon", include_str!("templates/starting_soon.html")),
 ];
 
@@ -288,7 +289,7 @@ mod tests {
         assert_eq!(of("open.html"), "open.html:2: <style> is never closed");
         assert_eq!(templates.get("card").unwrap().source, BUILT_IN[0].1);
         let unknown = templates.get("values").err().unwrap().to_string();
-        assert_eq!(unknown, r#"there is no template "values"; there are: card, countdown, starting_soon"#);
+        assert_eq!(unknown, r#"there is no template "values"; there are: card, countdown, slate, starting_soon"#);
     }
 
     #[test]

@@ -17,13 +17,14 @@ use super::layers::{self, Welcome};
 use super::pipeline::Shown;
 use super::pull::Pull;
 use super::raster::{Painted, Request, Worker};
-use super::settings::ShowId;
+use super::settings::{Fit, Role, ShowId};
 use super::stages::Stages;
 use super::state::{Command, Event, State};
 use super::{Done, Error, OnPicture};
+use crate::codec::Fitting;
 use crate::commerce::catalog::ImageHash;
 use crate::deliver::Feed;
-use crate::media::{Colour, MediaClock, MediaTime};
+use crate::media::{Colour, MediaClock, MediaTime, Resolution};
 use crate::overlay::{Canvas, Photo};
 use crate::store::Store;
 
@@ -61,6 +62,7 @@ pub(super) struct Actor {
     pub(super) raster: Worker,
     pub(super) painted: mpsc::Receiver<Painted>,
     pub(super) pull: Pull,
+    pub(super) backup_pull: Pull,
     pub(super) stop: CancellationToken,
 }
 
@@ -68,9 +70,13 @@ pub(super) struct Actor {
 struct Running {
     shown: watch::Receiver<Shown>,
     on_air: watch::Receiver<bool>,
+    /// The size of what comes in, which a canvas may follow.
+    source: watch::Receiver<Option<Resolution>>,
     photos: BTreeMap<ImageHash, Arc<Photo>>,
     /// Nobody has published since this show was opened.
     welcome: Option<Welcome>,
+    /// What the newest scene was asked for.
+    size: Option<Resolution>,
     /// The newest scene handed to the stages, and its first moment.
     armed: Option<(u64, MediaTime)>,
     waiters: Vec<Waiter>,
@@ -92,18 +98,20 @@ impl Actor {
         let mut running = Running {
             shown: self.stages.shown(),
             on_air: self.stages.on_air(),
+            source: self.stages.source(),
             photos: BTreeMap::new(),
             welcome: Some(welcome),
+            size: None,
             armed: None,
             waiters: Vec::new(),
             retry_at: None,
         };
-        self.pull.set(self.state.source.as_ref());
+        self.set_sources();
         self.take_in_time(&mut running).await;
         self.take_in_air(&mut running).await;
         self.paint(&mut running).await;
 
-        let (mut shown_lasts, mut on_air_lasts) = (true, true);
+        let (mut shown_lasts, mut on_air_lasts, mut source_lasts) = (true, true, true);
         loop {
             let pause = self.pause(&running);
             tokio::select! {
@@ -122,6 +130,10 @@ impl Actor {
                 changed = running.on_air.changed(), if on_air_lasts => {
                     on_air_lasts = changed.is_ok();
                     self.take_in_air(&mut running).await;
+                }
+                changed = running.source.changed(), if source_lasts => {
+                    source_lasts = changed.is_ok();
+                    self.take_in_source(&mut running).await;
                 }
                 () = tokio::time::sleep(pause) => self.take_in_time(&mut running).await,
             }
@@ -168,21 +180,40 @@ impl Actor {
         }
         let text = |event| serde_json::to_string(event).expect("an event has string keys and whole numbers only");
         self.store.append(self.id.as_str(), events.iter().map(text).collect(), self.wall()).await?;
-        let new_key = events.iter().any(|event| matches!(event, Event::KeyChanged { .. }));
+        let mut ended = Vec::new();
+        for event in &events {
+            match event {
+                Event::KeyChanged { .. } => ended.push(Role::Main),
+                Event::BackupKeyChanged { .. } => ended.push(Role::Backup),
+                _ => {}
+            }
+        }
         let mut state = State::clone(&self.state);
         events.into_iter().for_each(|event| state.apply(event));
         self.state = Arc::new(state);
         self.published.send_replace(self.state.clone());
-        self.pull.set(self.state.source.as_ref());
-        if new_key {
-            // Whoever is on air by the old key is let in no more.
-            self.stages.end_publication();
+        self.set_sources();
+        for role in ended {
+            // Whoever publishes by the old key is let in no more.
+            self.stages.end_publication(role);
         }
         Ok(())
     }
 
+    /// Brings what runs in line with what the state says of sources.
+    fn set_sources(&mut self) {
+        self.pull.set(self.state.source.as_ref());
+        self.backup_pull.set(self.state.backup.source.as_ref());
+        self.stages.fit(match self.state.canvas.fit() {
+            // A canvas that follows has other proportions for a moment only, or where the source's are absurd.
+            Fit::Blur | Fit::Follow => Fitting::Blur,
+            Fit::Bars => Fitting::Bars,
+            Fit::Fill => Fitting::Fill,
+        });
+    }
+
     /// Asks for a scene of the state as it is.
-    async fn paint(&mut self, running: &mut Running) {
+    async fn paint(&self, running: &mut Running) {
         for hash in layers::photos_of(&self.state).collect::<Vec<_>>() {
             if !running.photos.contains_key(&hash)
                 && let Some(photo) = self.load_photo(hash).await
@@ -190,9 +221,11 @@ impl Actor {
                 self.keep_photo(running, hash, photo);
             }
         }
-        let resolution = self.state.canvas.resolution();
+        let resolution = self.state.canvas.resolution_for(*running.source.borrow_and_update());
+        running.size = Some(resolution);
         let layers = layers::layers(&self.state, &self.clock, self.clock.now(), &running.photos, running.welcome);
-        let canvas = Canvas { resolution, colour: Colour::unsaid(resolution.height) };
+        // One colour for the whole show, whatever size the picture takes on.
+        let canvas = Canvas { resolution, colour: Colour::unsaid(self.state.canvas.resolution().height) };
         self.raster.paint(Request { state: self.state.clone(), layers, canvas });
     }
 
@@ -268,6 +301,14 @@ impl Actor {
         self.paint(running).await;
     }
 
+    /// A source of another size: a canvas that follows takes it on with a scene painted for it.
+    async fn take_in_source(&self, running: &mut Running) {
+        let source = *running.source.borrow_and_update();
+        if running.size != Some(self.state.canvas.resolution_for(source)) {
+            self.paint(running).await;
+        }
+    }
+
     /// Until something is to be done that nobody sends: a waiter's deadline, a countdown's end.
     fn pause(&self, running: &Running) -> Duration {
         let now = Instant::now();
@@ -313,7 +354,7 @@ impl Actor {
     }
 
     async fn end(mut self, running: Running) {
-        drop(self.pull);
+        drop((self.pull, self.backup_pull));
         for waiter in running.waiters {
             let _ = waiter.answer.send(Err(Error::Stopping));
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::actor::Message;
 use super::pipeline::Health;
-use super::settings::ShowId;
+use super::settings::{Role, ShowId};
 use super::stages::Stages;
 use super::state::{Command, State};
 use super::{Done, Error, layers};
@@ -30,6 +30,7 @@ pub(super) struct Inner {
     pub(super) commands: mpsc::Sender<Message>,
     pub(super) state: watch::Receiver<Arc<State>>,
     pub(super) pull: watch::Receiver<Option<rtsp::State>>,
+    pub(super) backup_pull: watch::Receiver<Option<rtsp::State>>,
     pub(super) stages: Arc<dyn Stages>,
     pub(super) feed: Feed,
     pub(super) clock: MediaClock,
@@ -93,8 +94,18 @@ impl Handle {
         self.inner.pull.borrow().clone()
     }
 
-    pub(super) fn publish(&self, publisher: &Publisher) -> Box<dyn Publication> {
-        self.inner.stages.publish(publisher)
+    /// How the pull of the show's backup source goes; absent without one.
+    pub fn backup_pull(&self) -> Option<rtsp::State> {
+        self.inner.backup_pull.borrow().clone()
+    }
+
+    /// Puts the main or the backup source on the picture. False when nobody publishes there.
+    pub fn give(&self, role: Role) -> bool {
+        self.inner.stages.give(role)
+    }
+
+    pub(super) fn publish(&self, role: Role, publisher: &Publisher) -> Box<dyn Publication> {
+        self.inner.stages.publish(role, publisher)
     }
 
     /// Ends the show's task and stages, and waits for it. What is committed stays.

@@ -11,7 +11,7 @@ use super::system_time;
 use crate::commerce::catalog::{ImageHash, Item, ProductId};
 use crate::commerce::offer::{Countdown, Term};
 use crate::media::{MediaClock, MediaTime};
-use crate::overlay::{LayerSpec, PhaseSpec, Photo};
+use crate::overlay::{Ground, LayerSpec, PhaseSpec, Photo};
 
 /// What stands in the picture's place before anybody publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,10 @@ pub(super) fn layers(
     if let Some(welcome) = welcome {
         let values = json!({ "title": state.title.as_str(), "message": welcome.message() });
         let phases = vec![PhaseSpec { values, ..PhaseSpec::default() }];
-        layers.push(LayerSpec { id: "welcome".into(), template: "starting_soon".into(), z: -10, phases, hit: None });
+        layers.push(slate("starting_soon", phases));
+    } else {
+        let values = json!({ "title": state.title.as_str(), "message": Welcome::BackSoon.message() });
+        layers.push(slate("slate", vec![PhaseSpec { values, ..PhaseSpec::default() }]));
     }
     if let Some((id, item)) = state.stage.card.as_ref().and_then(|id| Some((id, state.catalog.get(id)?))) {
         layers.push(card(state, clock, photos, id, item));
@@ -55,6 +58,12 @@ pub(super) fn layers(
         layers.push(clock_layer(countdown, item, clock, since));
     }
     layers
+}
+
+/// What says why no picture moves; gone with the first one that does.
+fn slate(template: &str, phases: Vec<PhaseSpec>) -> LayerSpec {
+    let ground = Some(Ground::Slate);
+    LayerSpec { id: "slate".into(), template: template.into(), z: -10, ground, phases, hit: None }
 }
 
 /// Pictures that [`layers`] puts in.
@@ -97,7 +106,7 @@ fn card(
         }
     };
     let phases = state.stage.terms(id, &item.product).into_iter().map(phase).collect();
-    LayerSpec { id: "card".into(), template: "card".into(), z: 10, phases, hit: Some(id.to_string()) }
+    LayerSpec { id: "card".into(), template: "card".into(), z: 10, ground: None, phases, hit: Some(id.to_string()) }
 }
 
 fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: MediaTime) -> LayerSpec {
@@ -118,7 +127,7 @@ fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: Me
         phases.insert(0, PhaseSpec { from, until, values: values(false), ends: until, ..PhaseSpec::default() });
     }
     let (id, template, hit) = ("countdown".into(), "countdown".into(), Some(countdown.product.to_string()));
-    LayerSpec { id, template, z: 20, phases, hit }
+    LayerSpec { id, template, z: 20, ground: None, phases, hit }
 }
 
 #[cfg(test)]
@@ -215,9 +224,9 @@ mod tests {
     fn a_welcome_lies_behind_what_is_sold() {
         let (state, clock) = selling(Then::Revert);
         let layers = layers(&state, &clock, MediaTime::ZERO, &BTreeMap::new(), Some(Welcome::StartingSoon));
-        assert!(layers.iter().all(|layer| layer.id == "welcome" || layer.z > layers[0].z));
+        assert!(layers.iter().all(|layer| layer.id == "slate" || layer.z > layers[0].z));
         assert_eq!(
-            values(&layers, "welcome", clock.now()),
+            values(&layers, "slate", clock.now()),
             json!({ "title": "Evening sale", "message": "Starting soon" })
         );
         assert_eq!(wall(&clock), state.epoch);

@@ -16,15 +16,18 @@ mod decode;
 mod encode;
 pub mod health;
 mod inlet;
+mod on_air;
+mod supervise;
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::codec;
+use super::settings::Role;
+use crate::codec::{self, Fitting, Target};
 use crate::deliver::Feed;
 use crate::ingest::{Publication, Publisher};
 use crate::media::slots::Slots;
@@ -34,7 +37,9 @@ use crate::overlay::Scene;
 use compose::Programme;
 pub use health::Health;
 use health::Stats;
-use inlet::{Inlet, OnAir};
+use inlet::Inlet;
+use on_air::OnAir;
+use supervise::{Breaks, Stop, supervise};
 
 const VIDEO_UNITS: usize = 64;
 const AUDIO_UNITS: usize = 50;
@@ -97,6 +102,13 @@ struct Shared {
     programme: Programme,
     publishing: OnAir,
     stats: Stats,
+    breaks: Breaks,
+    stop: Stop,
+    /// The size of the picture now: that of the newest scene. Width above height, 32 bits each.
+    size: AtomicU64,
+    fitting: AtomicU8,
+    /// The size of what the publisher sends.
+    source: watch::Sender<Option<Resolution>>,
 }
 
 #[derive(Clone)]
@@ -121,9 +133,15 @@ impl Pipeline {
             programme: Programme::default(),
             publishing: OnAir::default(),
             stats: Stats::default(),
+            breaks: Breaks::default(),
+            stop: Stop::default(),
+            size: AtomicU64::new(0),
+            fitting: AtomicU8::new(0),
+            source: watch::Sender::new(None),
         });
-        let encoder = encode::open(&shared)?;
-        let opus = codec::OpusEncoder::open()?;
+        shared.set_size(canvas.resolution);
+        let mut encoder = Some(encode::open(&shared, canvas.resolution)?);
+        let mut opus = Some(codec::OpusEncoder::open()?);
 
         let (video, units) = queue::bounded(VIDEO_UNITS);
         let (audio, blocks) = queue::bounded(AUDIO_UNITS);
@@ -133,20 +151,19 @@ impl Pipeline {
         let (on_air_sender, on_air) = watch::channel(false);
 
         let mut threads = Vec::new();
-        let mut spawn = |stage: &str, run: Box<dyn FnOnce() + Send>| -> Result<(), Error> {
+        let mut spawn = |stage: &'static str, mut run: Box<dyn FnMut(&Shared) + Send>| -> Result<(), Error> {
             // Linux cuts thread names at 15 bytes.
             let name = format!("{stage}-{}", shared.name);
-            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(name);
+            threads.push(thread.spawn(move || supervise(&shared, stage, || run(&shared)))?);
             Ok(())
         };
-        let stage = shared.clone();
-        spawn("encode", Box::new(move || encode::run(&stage, encoder, pictures)))?;
-        let stage = shared.clone();
-        spawn("compose", Box::new(move || compose::run(&stage, frames, composed, shown_sender, on_air_sender)))?;
-        let stage = shared.clone();
-        spawn("decode", Box::new(move || decode::run(&stage, units, decoded)))?;
-        let stage = shared.clone();
-        spawn("audio", Box::new(move || audio::run(&stage, opus, blocks)))?;
+        spawn("encode", Box::new(move |shared| encode::run(shared, encoder.take(), &pictures)))?;
+        let told = compose::Told { shown: shown_sender, on_air: on_air_sender };
+        spawn("compose", Box::new(move |shared| compose::run(shared, &frames, &composed, &told)))?;
+        spawn("decode", Box::new(move |shared| decode::run(shared, &units, &decoded)))?;
+        spawn("audio", Box::new(move |shared| audio::run(shared, opus.take(), &blocks)))?;
 
         let inputs = Mutex::new(Some(Inputs { video, audio }));
         Ok(Pipeline { shared, inputs, threads: Mutex::new(threads), shown, on_air })
@@ -169,16 +186,38 @@ impl Pipeline {
         self.on_air.clone()
     }
 
-    /// Gives the show to a new publisher; the one before is ended. After [`Pipeline::stop`] the publication takes nothing.
-    pub fn publish(&self, publisher: &Publisher) -> Box<dyn Publication> {
-        // Held until it has begun, so that a stop either finds it or comes first.
-        let inputs = self.inputs();
-        Box::new(Inlet::open(self.shared.clone(), inputs.clone(), publisher))
+    /// The size of the publisher's picture, once one is decoded.
+    pub fn source(&self) -> watch::Receiver<Option<Resolution>> {
+        self.shared.source.subscribe()
     }
 
-    /// Ends the publisher that is on air, if any.
-    pub fn end_publication(&self) {
-        self.shared.publishing.end();
+    /// How pictures of other proportions are shown from now on.
+    pub fn fit(&self, fitting: Fitting) {
+        let code = FITTINGS.iter().position(|known| *known == fitting).unwrap_or(0);
+        self.shared.fitting.store(code as u8, Ordering::Relaxed);
+    }
+
+    /// Gives a place in the show to a new publisher; the one before in it is ended. After [`Pipeline::stop`] the publication
+    /// takes nothing.
+    pub fn publish(&self, role: Role, publisher: &Publisher) -> Box<dyn Publication> {
+        // Held until it has begun, so that a stop either finds it or comes first.
+        let inputs = self.inputs();
+        Box::new(Inlet::open(self.shared.clone(), inputs.clone(), role, publisher))
+    }
+
+    /// Ends the publisher in a place, if any.
+    pub fn end_publication(&self, role: Role) {
+        self.shared.publishing.end(Some(role));
+    }
+
+    /// Puts a source on the picture. False when nobody publishes there.
+    pub fn give(&self, role: Role) -> bool {
+        self.shared.publishing.give(role)
+    }
+
+    /// Whether somebody publishes in a place.
+    pub fn publishes(&self, role: Role) -> bool {
+        self.shared.publishing.about(role).is_some()
     }
 
     pub fn canvas(&self) -> CanvasConfig {
@@ -201,11 +240,12 @@ impl Pipeline {
     /// Stops the stages and waits for them (blocking, some tens of milliseconds).
     pub fn stop(&self) {
         self.inputs().take();
-        self.shared.publishing.end();
+        self.shared.stop.tell();
+        self.shared.publishing.end(None);
         let threads = std::mem::take(&mut *self.threads.lock().expect("no panic while threads are listed"));
         for thread in threads {
             if thread.join().is_err() {
-                tracing::error!(show = %self.shared.name, "a media thread had panicked");
+                tracing::error!(show = %self.shared.name, "a media thread ended in a panic");
             }
         }
     }
@@ -221,12 +261,31 @@ impl Drop for Pipeline {
     }
 }
 
+/// As [`Shared::fitting`] numbers them.
+const FITTINGS: [Fitting; 3] = [Fitting::Blur, Fitting::Bars, Fitting::Fill];
+
 impl Shared {
+    /// One for the whole show, whatever size the picture takes on.
     fn colour(&self) -> Colour {
         Colour::unsaid(self.canvas.resolution.height)
     }
 
-    fn count(counter: &std::sync::atomic::AtomicU64) {
+    fn size(&self) -> Resolution {
+        let packed = self.size.load(Ordering::Relaxed);
+        Resolution::new((packed >> 32) as u32, packed as u32)
+    }
+
+    fn set_size(&self, size: Resolution) {
+        self.size.store(u64::from(size.width) << 32 | u64::from(size.height), Ordering::Relaxed);
+    }
+
+    /// What decoded pictures are brought to now.
+    fn target(&self) -> Target {
+        let fitting = FITTINGS[usize::from(self.fitting.load(Ordering::Relaxed)) % FITTINGS.len()];
+        Target { resolution: self.size(), colour: self.colour(), fitting }
+    }
+
+    fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::settings::SourceUrl;
+use super::settings::{Role, SourceUrl};
 use super::stages::Stages;
 use crate::ingest::rtsp;
 
 /// Keeps at most one pull running: the source's newest address. Dropping it ends the pull.
 pub(super) struct Pull {
+    role: Role,
     stages: Arc<dyn Stages>,
     tasks: TaskTracker,
     running: Option<(SourceUrl, CancellationToken)>,
@@ -20,9 +21,9 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    /// Its tasks are counted by `tasks`.
-    pub(super) fn new(stages: Arc<dyn Stages>, tasks: TaskTracker) -> Pull {
-        Pull { stages, tasks, running: None, state: watch::Sender::new(None) }
+    /// For a place in the show. Its tasks are counted by `tasks`.
+    pub(super) fn new(role: Role, stages: Arc<dyn Stages>, tasks: TaskTracker) -> Pull {
+        Pull { role, stages, tasks, running: None, state: watch::Sender::new(None) }
     }
 
     /// How the pull goes; absent without a source, and while a publisher has taken over.
@@ -41,7 +42,13 @@ impl Pull {
         self.state.send_replace(None);
         let Some(url) = source else { return };
         let stop = CancellationToken::new();
-        self.tasks.spawn(keep_pulling(url.source().clone(), self.stages.clone(), self.state.clone(), stop.clone()));
+        self.tasks.spawn(keep_pulling(
+            url.source().clone(),
+            self.role,
+            self.stages.clone(),
+            self.state.clone(),
+            stop.clone(),
+        ));
         self.running = Some((url.clone(), stop));
     }
 }
@@ -49,12 +56,13 @@ impl Pull {
 /// Pulls until stopped. A publisher who takes the show over has it until they leave.
 async fn keep_pulling(
     source: rtsp::Source,
+    role: Role,
     stages: Arc<dyn Stages>,
     state: watch::Sender<Option<rtsp::State>>,
     stop: CancellationToken,
 ) {
     loop {
-        let open = |publisher: &_| stages.publish(publisher);
+        let open = |publisher: &_| stages.publish(role, publisher);
         // A pull that was replaced says nothing about the one after it.
         let on_state = |now| {
             if !stop.is_cancelled() {
@@ -69,7 +77,7 @@ async fn keep_pulling(
         let gone = async {
             loop {
                 tokio::time::sleep(COURTESY).await;
-                if stages.health().input.is_none() {
+                if !stages.publishes(role) {
                     return;
                 }
             }

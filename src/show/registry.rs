@@ -14,7 +14,7 @@ use super::handle::{Handle, Inner};
 use super::pipeline::{self, CanvasConfig, Pipeline};
 use super::pull::Pull;
 use super::raster::Worker;
-use super::settings::{Canvas, ShowId, SourceUrl, StreamKey};
+use super::settings::{Canvas, Role, ShowId, SourceUrl, StreamKey};
 use super::stages::Stages;
 use super::state::{Changes, Command, Created, Event, Replayed, State};
 use super::{Error, system_time};
@@ -55,7 +55,11 @@ pub struct Wanted {
     pub stream_key: Option<StreamKey>,
     /// `Some(None)` takes the source away.
     pub source: Option<Option<SourceUrl>>,
-    /// A new show without one gets [`Canvas::default`]; a running show keeps it, the configuration may change it at a start.
+    /// `Some(None)` takes the key away.
+    pub backup_stream_key: Option<Option<StreamKey>>,
+    pub backup_source: Option<Option<SourceUrl>>,
+    /// A new show without one gets [`Canvas::default`]; a running show keeps size and rate, the configuration may change them
+    /// at a start.
     pub canvas: Option<Canvas>,
 }
 
@@ -119,19 +123,21 @@ impl Shows {
     pub async fn put(&self, id: ShowId, wanted: Wanted) -> Result<Put, Error> {
         let mut deleted = self.deleted.lock().await;
         let Ok(show) = self.get(&id) else {
-            self.check_key(&id, wanted.stream_key.as_ref())?;
+            self.check_keys(&id, wanted.stream_key.as_ref(), wanted.backup_stream_key.as_ref())?;
             let rev = deleted.get(&id).copied().unwrap_or(0) + 1;
             let show = self.create(id.clone(), wanted, rev).await?;
             deleted.remove(&id);
             return Ok(Put { show, created: true });
         };
         let canvas = show.state().canvas;
-        if wanted.canvas.is_some_and(|wanted| wanted != canvas) {
+        if wanted.canvas.is_some_and(|wanted| wanted.with_fit(canvas.fit()) != canvas) {
             return Err(Error::CanvasFixed { show: id, canvas });
         }
-        let Wanted { title, stream_key, source, canvas: _ } = wanted;
-        self.check_key(&id, stream_key.as_ref())?;
-        show.run(Command::Change(Changes { title, stream_key, source })).await?;
+        let fit = wanted.canvas.map(Canvas::fit);
+        let Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas: _ } = wanted;
+        self.check_keys(&id, stream_key.as_ref(), backup_stream_key.as_ref())?;
+        let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
+        show.run(Command::Change(changes)).await?;
         Ok(Put { show, created: false })
     }
 
@@ -139,7 +145,7 @@ impl Shows {
     pub async fn change(&self, id: &ShowId, changes: Changes) -> Result<Handle, Error> {
         let _no_other_takes_the_key = self.deleted.lock().await;
         let show = self.get(id)?;
-        self.check_key(id, changes.stream_key.as_ref())?;
+        self.check_keys(id, changes.stream_key.as_ref(), changes.backup_stream_key.as_ref())?;
         show.run(Command::Change(changes)).await?;
         Ok(show)
     }
@@ -175,10 +181,27 @@ impl Shows {
         &self.parts.deliver
     }
 
-    /// A key leads to one show.
-    fn check_key(&self, id: &ShowId, key: Option<&StreamKey>) -> Result<(), Error> {
-        let taken = |key: &StreamKey| self.list().iter().any(|show| show.id() != id && show.state().stream_key == *key);
-        if key.is_some_and(taken) { Err(Error::KeyTaken) } else { Ok(()) }
+    /// A key leads to one place in one show.
+    fn check_keys(
+        &self,
+        id: &ShowId,
+        main: Option<&StreamKey>,
+        backup: Option<&Option<StreamKey>>,
+    ) -> Result<(), Error> {
+        let shows = self.list();
+        let own = shows.iter().find(|show| show.id() == id).map(Handle::state);
+        let new_main = main.or_else(|| Some(&own.as_ref()?.stream_key));
+        let new_backup = match backup {
+            Some(backup) => backup.as_ref(),
+            None => own.as_ref().and_then(|own| own.backup.stream_key.as_ref()),
+        };
+        if new_main.is_some() && new_main == new_backup {
+            return Err(Error::KeyTaken);
+        }
+        let others = || shows.iter().filter(|show| show.id() != id);
+        let taken = |key: &StreamKey| others().any(|show| show.state().role_of(key.reveal()).is_some());
+        let asked = [main, backup.and_then(Option::as_ref)];
+        if asked.into_iter().flatten().any(taken) { Err(Error::KeyTaken) } else { Ok(()) }
     }
 
     async fn create(&self, id: ShowId, wanted: Wanted, rev: u64) -> Result<Handle, Error> {
@@ -197,12 +220,21 @@ impl Shows {
             source: wanted.source.flatten(),
             canvas: wanted.canvas.unwrap_or_default(),
         };
-        let body = serde_json::to_string(&Event::Created(created.clone()))
-            .expect("an event has string keys and whole numbers only");
+        let mut state = State::new(created.clone());
         let at = created.epoch;
+        let mut events = vec![Event::Created(created)];
+        let backup = [
+            wanted.backup_stream_key.map(|stream_key| Event::BackupKeyChanged { stream_key }),
+            wanted.backup_source.map(|source| Event::BackupSourceChanged { source }),
+        ];
+        for event in backup.into_iter().flatten() {
+            state.apply(event.clone());
+            events.push(event);
+        }
+        let text = |event| serde_json::to_string(event).expect("an event has string keys and whole numbers only");
         // Committed first: a show that runs is in the log, whatever happens next.
-        self.parts.store.append(id.as_str(), vec![body], at).await?;
-        let show = match self.start(id.clone(), State::new(created), at) {
+        self.parts.store.append(id.as_str(), events.iter().map(text).collect(), at).await?;
+        let show = match self.start(id.clone(), state, at) {
             Ok(show) => show,
             Err(error) => {
                 // Else the next start of the server would fail on it.
@@ -245,13 +277,15 @@ impl Shows {
         let (commands, waiting) = mpsc::channel(actor::WAITING);
         let state = Arc::new(state);
         let (published, read) = watch::channel(state.clone());
-        let pull = Pull::new(stages.clone(), self.tasks.clone());
+        let pull = Pull::new(Role::Main, stages.clone(), self.tasks.clone());
+        let backup_pull = Pull::new(Role::Backup, stages.clone(), self.tasks.clone());
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let inner = Inner {
             id: id.clone(),
             commands,
             state: read,
             pull: pull.state(),
+            backup_pull: backup_pull.state(),
             stages: stages.clone(),
             feed: feed.clone(),
             clock: clock.clone(),
@@ -259,8 +293,21 @@ impl Shows {
             ended: ended.clone(),
         };
         let store = self.parts.store.clone();
-        let actor =
-            Actor { id, state, published, commands: waiting, store, stages, feed, clock, raster, painted, pull, stop };
+        let actor = Actor {
+            id,
+            state,
+            published,
+            commands: waiting,
+            store,
+            stages,
+            feed,
+            clock,
+            raster,
+            painted,
+            pull,
+            backup_pull,
+            stop,
+        };
         // Dropped, and so cancelled, however the task ends.
         let ended = ended.drop_guard();
         self.tasks.spawn(async move {
@@ -285,16 +332,17 @@ impl Directory for Shows {
         // Every key is compared, so that the time tells nothing about which one was near.
         let mut found = None;
         for show in self.list() {
-            if show.state().stream_key.is(&publisher.key) {
-                found = Some(show);
+            if let Some(role) = show.state().role_of(&publisher.key) {
+                found = Some((show, role));
             }
         }
         match found.filter(|_| publisher.app == APP) {
-            Some(show) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
-            Some(show) => {
-                let publication = show.publish(publisher);
+            Some((show, _)) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
+            Some((show, role)) => {
+                let publication = show.publish(role, publisher);
                 // The key may have been changed in between: dropped, the publication ends.
-                if show.state().stream_key.is(&publisher.key) { Ok(publication) } else { Err(Refused::UnknownKey) }
+                let still = show.state().role_of(&publisher.key) == Some(role);
+                if still { Ok(publication) } else { Err(Refused::UnknownKey) }
             }
             None => Err(Refused::UnknownKey),
         }

@@ -15,10 +15,11 @@ use super::pipeline::health::{Output, Stages as StagesHealth};
 use super::pipeline::{self, Health, Shown};
 use super::registry::{Parts, Shows, Wanted};
 use super::stages::Stages;
-use super::{Error, Handle, ShowId};
+use super::{Error, Handle, Role, ShowId};
+use crate::codec::Fitting;
 use crate::deliver::{self, Deliver};
 use crate::ingest::{Ended, Publication, Publisher, SourceInfo};
-use crate::media::{Clock, Coded, ManualClock, MediaClock, MediaTime};
+use crate::media::{Clock, Coded, ManualClock, MediaClock, MediaTime, Resolution};
 use crate::overlay::{Painter, PainterConfig, Scene};
 use crate::store::Store;
 
@@ -30,6 +31,7 @@ pub(crate) struct Rehearsal {
     pub(crate) holds_back: AtomicBool,
     shown: watch::Sender<Shown>,
     on_air: watch::Sender<bool>,
+    pub(crate) source: watch::Sender<Option<Resolution>>,
     pub(crate) published: AtomicUsize,
     pub(crate) ended: AtomicUsize,
     pub(crate) stopped: AtomicBool,
@@ -48,6 +50,7 @@ fn start(config: pipeline::Config) -> Result<Arc<dyn Stages>, pipeline::Error> {
         holds_back: AtomicBool::new(false),
         shown: watch::Sender::default(),
         on_air: watch::Sender::default(),
+        source: watch::Sender::default(),
         published: AtomicUsize::new(0),
         ended: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
@@ -126,13 +129,27 @@ impl Stages for Rehearsal {
         self.on_air.subscribe()
     }
 
-    fn publish(&self, _: &Publisher) -> Box<dyn Publication> {
+    fn source(&self) -> watch::Receiver<Option<Resolution>> {
+        self.source.subscribe()
+    }
+
+    fn fit(&self, _: Fitting) {}
+
+    fn publish(&self, _: Role, _: &Publisher) -> Box<dyn Publication> {
         self.published.fetch_add(1, Ordering::Relaxed);
         Box::new(Nowhere)
     }
 
-    fn end_publication(&self) {
+    fn end_publication(&self, _: Role) {
         self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn give(&self, role: Role) -> bool {
+        role == Role::Main
+    }
+
+    fn publishes(&self, _: Role) -> bool {
+        false
     }
 
     fn health(&self) -> Health {
@@ -155,9 +172,18 @@ impl Stages for Rehearsal {
             audio_dropped: 0,
             audio_late: 0,
             audio_errors: 0,
+            restarts: 0,
         };
         let output = Output { width: 1280, height: 720, fps: 30.0, bitrate: 0, target_bitrate: 0, viewers: 0 };
-        Health { on_air: *self.on_air.borrow(), media_time: self.clock.now().ticks(), input: None, output, stages }
+        Health {
+            on_air: *self.on_air.borrow(),
+            media_time: self.clock.now().ticks(),
+            input: None,
+            standby: None,
+            trouble: None,
+            output,
+            stages,
+        }
     }
 
     fn stop(&self) {

@@ -5,6 +5,7 @@ use std::fmt;
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 use crate::commerce::Slug;
 use crate::commerce::slug::NotASlug;
@@ -166,6 +167,34 @@ impl fmt::Debug for SourceUrl {
     }
 }
 
+/// Which of a show's sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    #[default]
+    Main,
+    /// Takes over when the main source is silent.
+    Backup,
+}
+
+impl Role {
+    pub fn other(self) -> Role {
+        match self {
+            Role::Main => Role::Backup,
+            Role::Backup => Role::Main,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Main => "main",
+            Role::Backup => "backup",
+        })
+    }
+}
+
 /// The size and rate that viewers get, whatever comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawCanvas", into = "RawCanvas")]
@@ -173,6 +202,22 @@ pub struct Canvas {
     width: u32,
     height: u32,
     fps: u32,
+    fit: Fit,
+}
+
+/// How a source of other proportions comes onto the canvas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Whole, before itself out of focus.
+    #[default]
+    Blur,
+    /// Whole, between black bars.
+    Bars,
+    /// Cut at two sides.
+    Fill,
+    /// The canvas takes the source's own shape and size, with no more pixels than it was given.
+    Follow,
 }
 
 /// A size or rate that no show can have.
@@ -200,7 +245,42 @@ impl Canvas {
         if !(1..=Canvas::MOST_FPS).contains(&fps) || !Slots::divides(fps) {
             return Err(NotACanvas::Rate { seen: fps });
         }
-        Ok(Canvas { width, height, fps })
+        Ok(Canvas { width, height, fps, fit: Fit::default() })
+    }
+
+    pub fn with_fit(self, fit: Fit) -> Canvas {
+        Canvas { fit, ..self }
+    }
+
+    pub fn fit(self) -> Fit {
+        self.fit
+    }
+
+    /// The size of the picture for a source: the canvas's own, unless it follows. What follows stays within the level that
+    /// viewers were told (ITU-T H.264 table A-1 counts macroblocks), so nobody has to negotiate anew.
+    pub fn resolution_for(self, source: Option<Resolution>) -> Resolution {
+        let own = self.resolution();
+        let Some(source) = source.filter(|source| self.fit == Fit::Follow && source.width > 0 && source.height > 0)
+        else {
+            return own;
+        };
+        let most = macroblocks(own);
+        let side = |length: u32, scale: f64| {
+            let scaled = (f64::from(length) * scale / 2.0).round() as u32 * 2;
+            scaled.clamp(Canvas::LEAST_SIDE, Canvas::MOST_SIDE)
+        };
+        let sized = |scale| Resolution::new(side(source.width, scale), side(source.height, scale));
+        let pixels = |size: Resolution| f64::from(size.width) * f64::from(size.height);
+        let mut scale = (pixels(own) / pixels(source)).sqrt().min(1.0);
+        // Rounding up to whole macroblocks can cost a few rows. A source of absurd proportions finds no size at all.
+        for _ in 0..16 {
+            let size = sized(scale);
+            if macroblocks(size) <= most {
+                return size;
+            }
+            scale *= 0.98;
+        }
+        own
     }
 
     pub fn resolution(self) -> Resolution {
@@ -219,11 +299,21 @@ impl Canvas {
     }
 }
 
+impl fmt::Display for Canvas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} frames a second", self.resolution(), self.fps)
+    }
+}
+
 /// 1280×720 at 30 frames a second.
 impl Default for Canvas {
     fn default() -> Canvas {
-        Canvas { width: 1280, height: 720, fps: 30 }
+        Canvas { width: 1280, height: 720, fps: 30, fit: Fit::default() }
     }
+}
+
+fn macroblocks(size: Resolution) -> u32 {
+    size.width.div_ceil(16) * size.height.div_ceil(16)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,19 +322,21 @@ struct RawCanvas {
     width: u32,
     height: u32,
     fps: u32,
+    #[serde(default)]
+    fit: Fit,
 }
 
 impl TryFrom<RawCanvas> for Canvas {
     type Error = NotACanvas;
 
     fn try_from(raw: RawCanvas) -> Result<Canvas, NotACanvas> {
-        Canvas::new(raw.width, raw.height, raw.fps)
+        Canvas::new(raw.width, raw.height, raw.fps).map(|canvas| canvas.with_fit(raw.fit))
     }
 }
 
 impl From<Canvas> for RawCanvas {
     fn from(canvas: Canvas) -> RawCanvas {
-        RawCanvas { width: canvas.width, height: canvas.height, fps: canvas.fps }
+        RawCanvas { width: canvas.width, height: canvas.height, fps: canvas.fps, fit: canvas.fit }
     }
 }
 
@@ -293,5 +385,27 @@ mod tests {
             assert!(matches!(Canvas::new(1280, 720, fps), Err(NotACanvas::Rate { .. })), "{fps}");
         }
         assert_eq!(Canvas::default().bitrate(), 2_488_320);
+    }
+
+    #[test]
+    fn a_canvas_that_follows_takes_the_sources_shape_within_its_pixels() {
+        let canvas = Canvas::default().with_fit(Fit::Follow);
+        let of = |width, height| canvas.resolution_for(Some(Resolution::new(width, height)));
+        assert_eq!(of(1080, 1920), Resolution::new(720, 1280));
+        assert_eq!(of(1920, 1080), Resolution::new(1280, 720));
+        assert_eq!(of(640, 360), Resolution::new(640, 360), "nothing is made larger");
+        assert_eq!(of(853, 479), Resolution::new(854, 480));
+        for (width, height) in [(1000, 1000), (4096, 16), (16, 4096), (3840, 2160), (1921, 1079)] {
+            let size = of(width, height);
+            assert!(macroblocks(size) <= 3_600 && size.width % 2 == 0 && size.height % 2 == 0, "{size}");
+        }
+        assert_eq!(canvas.resolution_for(None), Resolution::new(1280, 720));
+        assert_eq!(Canvas::default().resolution_for(Some(Resolution::new(1080, 1920))), Resolution::new(1280, 720));
+    }
+
+    #[test]
+    fn a_canvas_of_an_older_log_reads() {
+        let canvas: Canvas = serde_json::from_str(r#"{"width":1280,"height":720,"fps":30}"#).unwrap();
+        assert_eq!(canvas, Canvas::default());
     }
 }

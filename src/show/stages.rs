@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::pipeline::{Health, Pipeline, Shown};
+use super::settings::Role;
+use crate::codec::Fitting;
 use crate::ingest::{Publication, Publisher};
-use crate::media::MediaTime;
+use crate::media::{MediaTime, Resolution};
 use crate::overlay::Scene;
 
 /// The running stages of one show. [`Pipeline`] is the real one; tests stand in for it without threads and encoders.
@@ -21,11 +23,23 @@ pub trait Stages: Send + Sync {
     /// Whether a publisher's picture is on air.
     fn on_air(&self) -> watch::Receiver<bool>;
 
-    /// Takes a publisher in; the newest wins.
-    fn publish(&self, publisher: &Publisher) -> Box<dyn Publication>;
+    /// The size of the publisher's picture, once one is decoded.
+    fn source(&self) -> watch::Receiver<Option<Resolution>>;
 
-    /// Ends the publisher that is on air, if any.
-    fn end_publication(&self);
+    /// How pictures of other proportions are shown from now on.
+    fn fit(&self, fitting: Fitting);
+
+    /// Takes a publisher into a place; the newest wins.
+    fn publish(&self, role: Role, publisher: &Publisher) -> Box<dyn Publication>;
+
+    /// Ends the publisher in a place, if any.
+    fn end_publication(&self, role: Role);
+
+    /// Puts a source on the picture. False when nobody publishes there.
+    fn give(&self, role: Role) -> bool;
+
+    /// Whether somebody publishes in a place.
+    fn publishes(&self, role: Role) -> bool;
 
     fn health(&self) -> Health;
 
@@ -46,12 +60,28 @@ impl Stages for Pipeline {
         Pipeline::on_air(self)
     }
 
-    fn publish(&self, publisher: &Publisher) -> Box<dyn Publication> {
-        Pipeline::publish(self, publisher)
+    fn source(&self) -> watch::Receiver<Option<Resolution>> {
+        Pipeline::source(self)
     }
 
-    fn end_publication(&self) {
-        Pipeline::end_publication(self);
+    fn fit(&self, fitting: Fitting) {
+        Pipeline::fit(self, fitting);
+    }
+
+    fn publish(&self, role: Role, publisher: &Publisher) -> Box<dyn Publication> {
+        Pipeline::publish(self, role, publisher)
+    }
+
+    fn end_publication(&self, role: Role) {
+        Pipeline::end_publication(self, role);
+    }
+
+    fn give(&self, role: Role) -> bool {
+        Pipeline::give(self, role)
+    }
+
+    fn publishes(&self, role: Role) -> bool {
+        Pipeline::publishes(self, role)
     }
 
     fn health(&self) -> Health {

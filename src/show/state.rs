@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Canvas, SourceUrl, StreamKey};
+use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey};
 use crate::commerce::catalog::{Catalog, ImageHash, Item, Product, ProductId};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
@@ -26,11 +26,20 @@ pub struct State {
     pub title: Title,
     pub stream_key: StreamKey,
     pub source: Option<SourceUrl>,
+    /// What takes over when the main source is silent.
+    pub backup: Backup,
     pub canvas: Canvas,
     /// A publisher has been on air at least once.
     pub opened: bool,
     pub catalog: Catalog,
     pub stage: Stage,
+}
+
+/// The way in of a second source; either or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backup {
+    pub stream_key: Option<StreamKey>,
+    pub source: Option<SourceUrl>,
 }
 
 /// What happened to a show, as the log keeps it. A kind is never taken out or given another meaning: old logs must replay.
@@ -47,7 +56,13 @@ pub enum Event {
     SourceChanged {
         source: Option<SourceUrl>,
     },
-    /// Between two runs of the server: a running show keeps its canvas.
+    BackupKeyChanged {
+        stream_key: Option<StreamKey>,
+    },
+    BackupSourceChanged {
+        source: Option<SourceUrl>,
+    },
+    /// Size and rate only between two runs of the server: a running show keeps them.
     CanvasChanged {
         canvas: Canvas,
     },
@@ -135,6 +150,10 @@ pub struct Changes {
     pub stream_key: Option<StreamKey>,
     /// `Some(None)` takes the source away.
     pub source: Option<Option<SourceUrl>>,
+    /// `Some(None)` takes the key away.
+    pub backup_stream_key: Option<Option<StreamKey>>,
+    pub backup_source: Option<Option<SourceUrl>>,
+    pub fit: Option<Fit>,
 }
 
 /// When a countdown is to end.
@@ -171,11 +190,19 @@ impl State {
             title,
             stream_key,
             source,
+            backup: Backup::default(),
             canvas,
             opened: false,
             catalog: Catalog::default(),
             stage: Stage::default(),
         }
+    }
+
+    /// Which of the show's sources a key is for. Both keys are compared, in a time that tells nothing about them.
+    pub fn role_of(&self, key: &str) -> Option<Role> {
+        let main = self.stream_key.is(key);
+        let backup = self.backup.stream_key.as_ref().is_some_and(|backup| backup.is(key));
+        if main { Some(Role::Main) } else { backup.then_some(Role::Backup) }
     }
 
     /// Takes an event in. [`Event::Created`] and [`Event::Deleted`] begin and end a state; they change nothing here.
@@ -188,6 +215,8 @@ impl State {
             Event::Titled { title } => self.title = title,
             Event::KeyChanged { stream_key } => self.stream_key = stream_key,
             Event::SourceChanged { source } => self.source = source,
+            Event::BackupKeyChanged { stream_key } => self.backup.stream_key = stream_key,
+            Event::BackupSourceChanged { source } => self.backup.source = source,
             Event::CanvasChanged { canvas } => self.canvas = canvas,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => self.catalog.put(id, product),
@@ -284,6 +313,15 @@ impl State {
         if let Some(source) = changes.source.filter(|source| *source != self.source) {
             events.push(Event::SourceChanged { source });
         }
+        if let Some(stream_key) = changes.backup_stream_key.filter(|key| *key != self.backup.stream_key) {
+            events.push(Event::BackupKeyChanged { stream_key });
+        }
+        if let Some(source) = changes.backup_source.filter(|source| *source != self.backup.source) {
+            events.push(Event::BackupSourceChanged { source });
+        }
+        if let Some(fit) = changes.fit.filter(|fit| *fit != self.canvas.fit()) {
+            events.push(Event::CanvasChanged { canvas: self.canvas.with_fit(fit) });
+        }
         events
     }
 
@@ -321,6 +359,8 @@ impl Event {
             Event::Created(_)
             | Event::KeyChanged { .. }
             | Event::SourceChanged { .. }
+            | Event::BackupKeyChanged { .. }
+            | Event::BackupSourceChanged { .. }
             | Event::Opened
             | Event::CountdownExpired
             | Event::Deleted => false,

@@ -19,7 +19,13 @@ pub(super) struct Job {
 }
 
 /// Runs until the last publisher's end of the queue is gone.
-pub(super) fn run(shared: &Shared, mut opus: OpusEncoder, units: Receiver<Job>) {
+pub(super) fn run(shared: &Shared, opus: Option<OpusEncoder>, units: &Receiver<Job>) {
+    // The first one is opened where a failure can be told; a later beginning opens its own.
+    let Some(mut opus) = opus.or_else(|| OpusEncoder::open().ok()) else {
+        tracing::error!(show = %shared.name, "the sound encoder does not open: the show goes on in silence");
+        while units.recv().is_some() {}
+        return;
+    };
     let mut decoder: Option<AudioDecoder> = None;
     let mut opened_with: Option<Arc<AudioConfig>> = None;
     let mut whose = 0;

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::on_air::SILENT;
 use super::{Shared, Shown};
+use crate::codec::{Blur, Fit};
 use crate::media::queue::Recv;
 use crate::media::slots::Slots;
-use crate::media::{Frame, MediaTime, Picture, Pool, queue};
-use crate::overlay::{Scene, compose::cpu};
+use crate::media::{Frame, MediaTime, Picture, Pool, Resolution, queue};
+use crate::overlay::{Ground, Scene, compose::cpu};
 
 /// Which scene holds from when.
 #[derive(Default)]
@@ -62,19 +64,25 @@ impl Programme {
     }
 }
 
-/// A publisher whose picture stands still for longer than this is not on air.
-const SILENT: Duration = Duration::from_secs(1);
+/// What others hear of the picture.
+pub(super) struct Told {
+    pub shown: watch::Sender<Shown>,
+    pub on_air: watch::Sender<bool>,
+}
 
 /// Runs until decode is gone.
-pub(super) fn run(
-    shared: &Shared,
-    frames: queue::Receiver<Frame>,
-    composed: queue::Sender<Frame>,
-    shown: watch::Sender<Shown>,
-    on_air: watch::Sender<bool>,
-) {
-    let mut stage =
-        Stage { shared, pool: Pool::new(shared.canvas.resolution), picture: blank(shared), composed, shown, rev: None };
+pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &queue::Sender<Frame>, told: &Told) {
+    let mut stage = Stage {
+        shared,
+        pool: Pool::new(shared.size()),
+        picture: blank(shared),
+        slate: None,
+        blur: None,
+        fit: None,
+        composed,
+        shown: &told.shown,
+        rev: None,
+    };
     let mut slots = Slots::new(shared.canvas.fps, shared.clock.now());
     let mut fresh: Option<MediaTime> = None;
     loop {
@@ -86,7 +94,7 @@ pub(super) fn run(
         let now = shared.clock.now();
         if let Some(slot) = slots.overdue(now) {
             Shared::count(&shared.stats.repeated);
-            stage.compose(slot, None);
+            stage.compose(slot, None, ground(fresh, now));
         }
         if let Some(frame) = frame {
             fresh = Some(now);
@@ -95,21 +103,26 @@ pub(super) fn run(
                 Some(slot) => {
                     for empty in slots.skipped(next, slot, now) {
                         Shared::count(&shared.stats.repeated);
-                        stage.compose(empty, None);
+                        stage.compose(empty, None, Ground::Live);
                     }
-                    stage.picture = frame.picture;
-                    stage.compose(slot, frame.arrived);
+                    stage.show(frame.picture);
+                    stage.compose(slot, frame.arrived, Ground::Live);
                 }
                 // Newest wins: a repeat of this slot's time shows it.
                 None => {
-                    stage.picture = frame.picture;
+                    stage.show(frame.picture);
                     Shared::count(&shared.stats.compose_late);
                 }
             }
         }
-        let moving = fresh.is_some_and(|fresh| now.since(fresh) < SILENT);
-        on_air.send_if_modified(|before| std::mem::replace(before, moving) != moving);
+        let moving = ground(fresh, now) == Ground::Live;
+        told.on_air.send_if_modified(|before| std::mem::replace(before, moving) != moving);
     }
+}
+
+/// A picture that stands still for too long is nobody's.
+fn ground(fresh: Option<MediaTime>, now: MediaTime) -> Ground {
+    if fresh.is_some_and(|fresh| now.since(fresh) < SILENT) { Ground::Live } else { Ground::Slate }
 }
 
 struct Stage<'a> {
@@ -117,18 +130,67 @@ struct Stage<'a> {
     pool: Pool,
     /// The newest clean picture: what a repeat starts from.
     picture: Arc<Picture>,
-    composed: queue::Sender<Frame>,
-    shown: watch::Sender<Shown>,
+    /// The same out of focus, once it was needed.
+    slate: Option<Arc<Picture>>,
+    blur: Option<(Resolution, Blur)>,
+    fit: Option<Fit>,
+    composed: &'a queue::Sender<Frame>,
+    shown: &'a watch::Sender<Shown>,
     rev: Option<u64>,
 }
 
 impl Stage<'_> {
-    fn compose(&mut self, slot: MediaTime, arrived: Option<Instant>) {
-        let stats = &self.shared.stats;
+    fn show(&mut self, picture: Arc<Picture>) {
+        (self.picture, self.slate) = (picture, None);
+    }
+
+    /// Brings the newest picture to the size of the scene, which a frame on its way may not have yet.
+    fn resize(&mut self, size: Resolution) {
+        self.shared.set_size(size);
+        if self.pool.resolution() != size {
+            self.pool = Pool::new(size);
+        }
+        if self.picture.resolution() == size {
+            return;
+        }
+        let target = self.shared.target();
+        let fit = match &mut self.fit {
+            Some(fit) if fit.target() == target => fit,
+            slot => slot.insert(Fit::new(target)),
+        };
+        match fit.picture(&self.picture) {
+            Ok(picture) => self.show(picture),
+            Err(error) => {
+                tracing::error!(show = %self.shared.name, %error, "a picture was not resized");
+                self.show(blank(self.shared));
+            }
+        }
+    }
+
+    /// The newest picture out of focus; as it is where that fails.
+    fn slate(&mut self) -> Arc<Picture> {
+        if self.slate.is_none() {
+            let (size, colour) = (self.picture.resolution(), self.picture.colour());
+            if self.blur.as_ref().is_none_or(|(of, _)| *of != size) {
+                self.blur = Blur::new(size, colour).ok().map(|blur| (size, blur));
+            }
+            self.slate = self.blur.as_mut().and_then(|(_, blur)| blur.picture(&self.picture).ok());
+        }
+        self.slate.as_ref().unwrap_or(&self.picture).clone()
+    }
+
+    fn compose(&mut self, slot: MediaTime, arrived: Option<Instant>, ground: Ground) {
         let scene = self.shared.programme.scene(slot);
-        let mut picture = self.picture.clone();
         if let Some(scene) = &scene {
-            let layers = scene.frame(slot);
+            self.resize(scene.canvas().resolution);
+        }
+        let mut picture = match ground {
+            Ground::Live => self.picture.clone(),
+            Ground::Slate => self.slate(),
+        };
+        let stats = &self.shared.stats;
+        if let Some(scene) = &scene {
+            let layers = scene.frame(slot, ground);
             if !layers.is_empty() {
                 let begun = Instant::now();
                 let mut copy = self.pool.take(picture.colour());
@@ -154,7 +216,7 @@ impl Stage<'_> {
 
 /// What lies under the overlay before the first publisher.
 fn blank(shared: &Shared) -> Arc<Picture> {
-    let mut picture = Pool::new(shared.canvas.resolution).take(shared.colour());
+    let mut picture = Pool::new(shared.size()).take(shared.colour());
     picture.fill([24, 128, 128]);
     picture.freeze()
 }
@@ -162,7 +224,7 @@ fn blank(shared: &Shared) -> Arc<Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Colour, Resolution};
+    use crate::media::Colour;
     use crate::overlay::Canvas;
 
     fn scene(rev: u64) -> Arc<Scene> {

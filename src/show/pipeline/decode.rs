@@ -20,7 +20,7 @@ pub(super) enum What {
 }
 
 /// Runs until the last publisher's end of the queue is gone.
-pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::Sender<Frame>) {
+pub(super) fn run(shared: &Shared, units: &queue::Receiver<Job>, frames: &queue::Sender<Frame>) {
     let mut decoder: Option<Decoder> = None;
     let mut whose = 0;
     let mut errors = Losses::default();
@@ -32,7 +32,7 @@ pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::S
             (decoder, whose) = (None, generation);
         }
         match what {
-            What::Config(config) => match Decoder::open(&config, shared.canvas.resolution, shared.colour()) {
+            What::Config(config) => match Decoder::open(&config) {
                 Ok(opened) => decoder = Some(opened),
                 Err(error) => {
                     decoder = None;
@@ -46,9 +46,15 @@ pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::S
                     continue;
                 };
                 let before = std::time::Instant::now();
-                let decoded = decoder.decode(&unit, |decoded| {
+                let decoded = decoder.decode(&unit, shared.target(), |decoded| {
                     Shared::count(&shared.stats.decoded);
                     let at = MediaTime::ZERO + decoded.pts;
+                    // After a stall everything is decoded as fast as it goes, and nobody wants to watch that: what is late is
+                    // passed over while newer pictures wait. A path that is slow for good has none waiting.
+                    if at + PASSED_OVER < shared.clock.now() && !units.is_empty() {
+                        Shared::count(&shared.stats.compose_late);
+                        return;
+                    }
                     // The unit that set a picture free is the last thing that it waited for.
                     let frame = Frame { at, picture: decoded.picture, arrived: Some(unit.arrived) };
                     if let Ok(Some(_)) = frames.push_newest(frame) {
@@ -58,6 +64,7 @@ pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::S
                 shared.stats.decode_time.add(before.elapsed());
                 if let Some(source) = decoder.source() {
                     shared.stats.set_source(source);
+                    shared.source.send_if_modified(|seen| seen.replace(source.resolution) != Some(source.resolution));
                 }
                 if let Err(error) = decoded {
                     Shared::count(&shared.stats.decode_errors);
@@ -67,6 +74,9 @@ pub(super) fn run(shared: &Shared, units: queue::Receiver<Job>, frames: queue::S
         }
     }
 }
+
+/// A picture may be this late, though newer ones wait: what jitter makes.
+const PASSED_OVER: Duration = Duration::from_millis(300);
 
 /// Damaged units are reported in aggregate: one line at most every ten seconds.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::codec::{self, Encoder, encode};
-use crate::media::{Frame, queue};
+use crate::media::{Frame, Resolution, queue};
 
 /// The longest a viewer waits for a point where decoding can begin, if none was asked for.
 const KEYFRAME_SECONDS: u32 = 4;
@@ -13,10 +13,10 @@ const KEYFRAME_PAUSE: Duration = Duration::from_millis(500);
 /// After an encoder failed, the next one is opened no sooner.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn open(shared: &Shared) -> Result<Encoder, codec::Error> {
+pub(super) fn open(shared: &Shared, resolution: Resolution) -> Result<Encoder, codec::Error> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     Encoder::open(encode::Config {
-        resolution: shared.canvas.resolution,
+        resolution,
         colour: shared.colour(),
         frames_per_second: shared.canvas.fps,
         bitrate: shared.rendition.target_bitrate(),
@@ -25,21 +25,25 @@ pub(super) fn open(shared: &Shared) -> Result<Encoder, codec::Error> {
     })
 }
 
-/// Runs until compose is gone.
-pub(super) fn run(shared: &Shared, encoder: Encoder, pictures: queue::Receiver<Frame>) {
-    let mut encoder = Some(encoder);
+/// Runs until compose is gone. Without an encoder it opens its own.
+pub(super) fn run(shared: &Shared, mut encoder: Option<Encoder>, pictures: &queue::Receiver<Frame>) {
     let mut failed: Option<Instant> = None;
     let mut last_key: Option<Instant> = None;
     while let Some(frame) = pictures.recv() {
         let now = Instant::now();
-        let Some(running) = &mut encoder else {
-            if failed.is_none_or(|failed| now.duration_since(failed) >= REOPEN_PAUSE) {
-                failed = Some(now);
-                match open(shared) {
-                    Ok(opened) => encoder = Some(opened),
-                    Err(error) => tracing::error!(show = %shared.name, %error, "the encoder does not open"),
-                }
+        let size = frame.picture.resolution();
+        // The canvas follows its source: viewers get the new size with the IDR that a new encoder begins with.
+        if encoder.as_ref().is_some_and(|running| running.config().resolution != size) {
+            (encoder, failed) = (None, None);
+        }
+        if encoder.is_none() && failed.is_none_or(|failed| now.duration_since(failed) >= REOPEN_PAUSE) {
+            failed = Some(now);
+            match open(shared, size) {
+                Ok(opened) => encoder = Some(opened),
+                Err(error) => tracing::error!(show = %shared.name, %error, "the encoder does not open"),
             }
+        }
+        let Some(running) = &mut encoder else {
             continue;
         };
         let bitrate = shared.rendition.target_bitrate();

@@ -12,6 +12,7 @@ use crate::codec::decode::Source;
 use crate::media::access_unit::AccessUnit;
 use crate::media::frame::{Matrix, Range};
 use crate::media::{AudioConfig, VideoConfig};
+use crate::show::settings::Role;
 
 /// Counts since the show was opened.
 #[derive(Default)]
@@ -173,6 +174,10 @@ pub struct Health {
     pub media_time: i64,
     /// What comes in; absent while nobody publishes.
     pub input: Option<Input>,
+    /// The other source, that is connected and not on the picture.
+    pub standby: Option<Input>,
+    /// What broke within and was begun anew in the last minute.
+    pub trouble: Option<String>,
     pub output: Output,
     pub stages: Stages,
 }
@@ -180,7 +185,8 @@ pub struct Health {
 /// What a publisher sends.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Input {
-    /// `RTMP` or `RTSP`.
+    pub role: Role,
+    /// `RTMP`, `RTSP` or `WHIP`.
     pub protocol: String,
     /// What the encoder calls itself.
     pub encoder: Option<String>,
@@ -255,6 +261,8 @@ pub struct Stages {
     pub audio_dropped: u64,
     pub audio_late: u64,
     pub audio_errors: u64,
+    /// Threads of the show that broke off and began anew.
+    pub restarts: u64,
 }
 
 pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
@@ -265,10 +273,15 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
     Health {
         on_air,
         media_time: shared.clock.now().ticks(),
-        input: input(shared, now),
+        input: input(shared, shared.publishing.active(), now),
+        standby: input(shared, shared.publishing.active().other(), now),
+        trouble: shared.breaks.newest(now).map(|stage| {
+            let times = shared.breaks.count();
+            format!("the {stage} stage broke off and began anew ({times} times since the show was opened): see the server's log")
+        }),
         output: Output {
-            width: shared.canvas.resolution.width,
-            height: shared.canvas.resolution.height,
+            width: shared.size().width,
+            height: shared.size().height,
             fps: tenths(fps),
             bitrate: (bytes * 8.0) as u64,
             target_bitrate: shared.rendition.target_bitrate(),
@@ -293,14 +306,17 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
             audio_dropped: read(&stats.audio_dropped),
             audio_late: read(&stats.audio_late),
             audio_errors: read(&stats.audio_errors),
+            restarts: shared.breaks.count(),
         },
     }
 }
 
-fn input(shared: &Shared, now: Instant) -> Option<Input> {
-    let about = shared.publishing.about()?;
-    let source = stats_of(&shared.stats.source);
-    let audio_source = stats_of(&shared.stats.audio_source);
+fn input(shared: &Shared, role: Role, now: Instant) -> Option<Input> {
+    let about = shared.publishing.about(role)?;
+    // Only what is on the picture is decoded.
+    let active = role == shared.publishing.active();
+    let source = stats_of(&shared.stats.source).filter(|_| active);
+    let audio_source = stats_of(&shared.stats.audio_source).filter(|_| active);
     let (video, audio) = about.meter.with(|measured| {
         let video = measured.video.as_ref().map(|config| {
             let (fps, bytes) = measured.video_rate.rates(now);
@@ -325,6 +341,7 @@ fn input(shared: &Shared, now: Instant) -> Option<Input> {
         (video, audio)
     });
     Some(Input {
+        role,
         protocol: about.protocol.to_string(),
         encoder: about.info.encoder,
         seconds: now.saturating_duration_since(about.since).as_secs(),

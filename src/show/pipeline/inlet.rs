@@ -1,124 +1,128 @@
-//! Where a publisher's media enters the pipeline: maps its timestamps, feeds the two queues, ends when another takes over.
+//! Where a publisher's media enters the pipeline: maps its timestamps, feeds the two queues or stands by, ends when another
+//! takes its place.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Meter;
+use super::on_air::{About, Turn};
 use super::{Inputs, Shared, audio, decode};
-use crate::ingest::{Ended, Protocol, Publication, Publisher, SourceInfo};
+use crate::ingest::{Ended, Publication, Publisher, SourceInfo};
 use crate::media::access_unit::AccessUnit;
 use crate::media::slots::Slots;
-use crate::media::{AudioConfig, Coded, MediaTime};
+use crate::media::{AudioConfig, Coded, MediaTime, VideoConfig};
+use crate::show::settings::Role;
 use crate::show::timeline::Timeline;
-
-/// Who has the show now. The newest publisher with the right key wins.
-#[derive(Default)]
-pub(super) struct OnAir(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    generation: u64,
-    current: Option<Current>,
-}
-
-struct Current {
-    ended: CancellationToken,
-    about: About,
-}
-
-/// What is known of the publisher on air.
-#[derive(Clone)]
-pub(super) struct About {
-    pub protocol: Protocol,
-    pub since: Instant,
-    pub info: SourceInfo,
-    pub meter: Arc<Meter>,
-}
-
-impl OnAir {
-    /// The number of the newest publication: what older ones left in the queues is thrown away.
-    pub(super) fn generation(&self) -> u64 {
-        self.state().generation
-    }
-
-    pub(super) fn about(&self) -> Option<About> {
-        self.state().current.as_ref().map(|current| current.about.clone())
-    }
-
-    pub(super) fn end(&self) {
-        let mut state = self.state();
-        state.generation += 1;
-        if let Some(current) = state.current.take() {
-            current.ended.cancel();
-        }
-    }
-
-    fn begin(&self, ended: CancellationToken, about: About) -> u64 {
-        let mut state = self.state();
-        state.generation += 1;
-        if let Some(before) = state.current.replace(Current { ended, about }) {
-            before.ended.cancel();
-        }
-        state.generation
-    }
-
-    fn leave(&self, generation: u64) {
-        let mut state = self.state();
-        if state.generation == generation {
-            state.current = None;
-        }
-    }
-
-    fn describe(&self, generation: u64, info: SourceInfo) {
-        let mut state = self.state();
-        if state.generation == generation
-            && let Some(current) = &mut state.current
-        {
-            current.about.info = info;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no panic while the publisher's name is held")
-    }
-}
 
 /// One publication on its way into the pipeline.
 pub(super) struct Inlet {
     shared: Arc<Shared>,
     inputs: Option<Inputs>,
     ended: CancellationToken,
+    role: Role,
+    number: u64,
+    /// Under which its units went to the picture last.
     generation: u64,
     timeline: Timeline,
     meter: Arc<Meter>,
     jumps: u64,
+    video: Option<VideoConfig>,
     audio: Option<Arc<AudioConfig>>,
+    standby: Standby,
+}
+
+/// What a source that stands by has sent since its last keyframe: where its picture begins when it takes over.
+#[derive(Default)]
+struct Standby {
+    units: Vec<AccessUnit>,
+    bytes: usize,
+}
+
+impl Standby {
+    /// Ten seconds at 60 frames a second, and what a generous encoder puts into them.
+    const MOST_UNITS: usize = 600;
+    const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+    fn keep(&mut self, unit: AccessUnit) {
+        if unit.key {
+            *self = Standby::default();
+        } else if self.units.is_empty() {
+            return;
+        }
+        self.bytes += unit.data.len();
+        self.units.push(unit);
+        if self.units.len() > Standby::MOST_UNITS || self.bytes > Standby::MOST_BYTES {
+            *self = Standby::default();
+        }
+    }
 }
 
 impl Inlet {
-    pub(super) fn open(shared: Arc<Shared>, inputs: Option<Inputs>, publisher: &Publisher) -> Inlet {
+    pub(super) fn open(shared: Arc<Shared>, inputs: Option<Inputs>, role: Role, publisher: &Publisher) -> Inlet {
         let ended = CancellationToken::new();
         if inputs.is_none() {
             ended.cancel();
         }
         let meter = Arc::new(Meter::default());
-        shared.stats.forget_source();
-        let generation = shared.publishing.begin(
-            ended.clone(),
-            About {
-                protocol: publisher.protocol,
-                since: shared.clock.clock().now(),
-                info: SourceInfo::default(),
-                meter: meter.clone(),
-            },
-        );
-        tracing::info!(show = %shared.name, peer = %publisher.peer, protocol = %publisher.protocol, "publisher on");
-        let timeline = Timeline::new(Slots::new(shared.canvas.fps, MediaTime::ZERO).interval());
-        Inlet { shared, inputs, ended, generation, timeline, meter, jumps: 0, audio: None }
+        let now = shared.clock.clock().now();
+        let about =
+            About { protocol: publisher.protocol, since: now, info: SourceInfo::default(), meter: meter.clone() };
+        let number = shared.publishing.begin(role, ended.clone(), about, now);
+        if shared.publishing.active() == role {
+            shared.stats.forget_source();
+        }
+        tracing::info!(show = %shared.name, %role, peer = %publisher.peer, protocol = %publisher.protocol, "publisher on");
+        let timeline = Inlet::timeline(&shared);
+        Inlet {
+            shared,
+            inputs,
+            ended,
+            role,
+            number,
+            generation: 0,
+            timeline,
+            meter,
+            jumps: 0,
+            video: None,
+            audio: None,
+            standby: Standby::default(),
+        }
+    }
+
+    fn timeline(shared: &Shared) -> Timeline {
+        Timeline::new(Slots::new(shared.canvas.fps, MediaTime::ZERO).interval())
+    }
+
+    /// Its units go to the picture from here on: its configuration again, its timestamps anchored anew, and what it has sent
+    /// since its last keyframe.
+    async fn take_over(&mut self, generation: u64) -> Result<(), Ended> {
+        if self.generation > 0 || !self.standby.units.is_empty() {
+            tracing::info!(show = %self.shared.name, role = %self.role, "this source has the picture now");
+            self.shared.stats.forget_source();
+        }
+        self.generation = generation;
+        self.timeline = Inlet::timeline(&self.shared);
+        self.jumps = 0;
+        if let Some(config) = self.video.clone() {
+            self.send(decode::What::Config(config)).await?;
+        }
+        for unit in std::mem::take(&mut self.standby).units {
+            let unit = self.map(unit, true);
+            self.send(decode::What::Unit(unit)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, what: decode::What) -> Result<(), Ended> {
+        let inputs = self.inputs.as_ref().ok_or(Ended)?;
+        let job = decode::Job { generation: self.generation, what };
+        tokio::select! {
+            pushed = inputs.video.push(job) => pushed.map_err(|_| Ended),
+            () = self.ended.cancelled() => Err(Ended),
+        }
     }
 
     /// The unit with its presentation time put on the show's timeline.
@@ -140,22 +144,30 @@ impl Publication for Inlet {
         if self.ended.is_cancelled() {
             return Err(Ended);
         }
-        let Some(inputs) = self.inputs.clone() else { return Err(Ended) };
-        let generation = self.generation;
+        let live = match self.shared.publishing.turn(self.role, self.number, self.shared.clock.clock().now()) {
+            Turn::Live(generation) => {
+                if generation != self.generation {
+                    self.take_over(generation).await?;
+                }
+                true
+            }
+            Turn::Standby => false,
+        };
         match coded {
             Coded::VideoConfig(config) => {
                 self.meter.video_config(&config);
-                let job = decode::Job { generation, what: decode::What::Config(config) };
-                inputs.video.push(job).await.map_err(|_| Ended)
+                self.video = Some(config.clone());
+                self.standby = Standby::default();
+                if live { self.send(decode::What::Config(config)).await } else { Ok(()) }
             }
             Coded::Video(unit) => {
                 self.meter.video(&unit);
-                let unit = self.map(unit, true);
-                let job = decode::Job { generation, what: decode::What::Unit(unit) };
-                tokio::select! {
-                    pushed = inputs.video.push(job) => pushed.map_err(|_| Ended),
-                    () = self.ended.cancelled() => Err(Ended),
+                if !live {
+                    self.standby.keep(unit);
+                    return Ok(());
                 }
+                let unit = self.map(unit, true);
+                self.send(decode::What::Unit(unit)).await
             }
             Coded::AudioConfig(config) => {
                 self.meter.audio_config(&config);
@@ -165,8 +177,12 @@ impl Publication for Inlet {
             Coded::Audio(unit) => {
                 let Some(config) = self.audio.clone() else { return Ok(()) };
                 self.meter.audio(&unit);
+                if !live {
+                    return Ok(());
+                }
                 let unit = self.map(unit, false);
-                let job = audio::Job { generation, config, unit };
+                let job = audio::Job { generation: self.generation, config, unit };
+                let inputs = self.inputs.as_ref().ok_or(Ended)?;
                 let dropped = inputs.audio.push_newest(job).map_err(|_| Ended)?;
                 if dropped.is_some() {
                     self.shared.stats.audio_dropped.fetch_add(1, Ordering::Relaxed);
@@ -181,13 +197,13 @@ impl Publication for Inlet {
     }
 
     fn describe(&mut self, what: SourceInfo) {
-        self.shared.publishing.describe(self.generation, what);
+        self.shared.publishing.describe(self.role, self.number, what);
     }
 }
 
 impl Drop for Inlet {
     fn drop(&mut self) {
-        self.shared.publishing.leave(self.generation);
-        tracing::info!(show = %self.shared.name, taken_over = self.ended.is_cancelled(), "publisher off");
+        self.shared.publishing.leave(self.role, self.number);
+        tracing::info!(show = %self.shared.name, role = %self.role, taken_over = self.ended.is_cancelled(), "publisher off");
     }
 }
