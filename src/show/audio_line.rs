@@ -139,6 +139,8 @@ impl AudioLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::show::timeline::Timeline;
+    use std::time::Duration;
 
     fn at(sample: i64) -> MediaTime {
         at_audio_sample(sample)
@@ -211,6 +213,38 @@ mod tests {
         assert!(line.push(at(hour), &[0.5; 1920], at(hour)));
         assert!(line.pending.len() < 960 * 2 * CHANNELS);
         assert_eq!(line.end(), hour + 960);
+    }
+
+    #[test]
+    fn sound_stays_with_the_picture_through_an_hour_of_drift() {
+        // A publisher whose clock is off by 300 ppm either way; pictures and sound are stamped by it, our clock is exact.
+        for drift in [-300i64, 300] {
+            let interval = Duration::from_nanos(33_333_333);
+            let (mut timeline, mut line) = (Timeline::new(interval), AudioLine::new(at(0)));
+            let publishers = |nanos: i64| Duration::from_nanos((nanos + nanos * drift / 1_000_000) as u64);
+            let (mut blocks, mut heard, mut worst) = (0i64, 0u64, 0i64);
+            for n in 0..108_000i64 {
+                let now = MediaTime::from_ticks(n * 3000);
+                timeline.arrived(true, publishers(n * 33_333_333), now);
+                // AAC frames of 1024 samples, as they fall due beside the pictures.
+                while blocks * 1024 <= n * 1600 {
+                    let pts = publishers(blocks * 1024 * 1_000_000_000 / 48_000);
+                    timeline.arrived(false, pts, now);
+                    let wanted = timeline.media(pts).unwrap();
+                    heard += u64::from(line.push(wanted, &[0.5; 2048], now));
+                    // Where the block's first sample came to lie, against where its picture's time says.
+                    let lies = line.end() - 1024;
+                    worst = worst.max((lies - audio_samples(wanted)).abs());
+                    blocks += 1;
+                }
+                line.advance(now);
+                let silent = drain(&mut line).iter().filter(|packet| packet.1 == 0.0).count();
+                assert!(silent == 0 || n < 90, "silence slipped in after {n} pictures");
+            }
+            assert_eq!(timeline.jumps(), 0);
+            assert_eq!(heard, blocks as u64, "no block was refused");
+            assert!(worst <= 960, "sound was {} ms off its picture", worst as f64 / 48.0);
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub mod health;
 mod inlet;
 mod on_air;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -109,6 +111,9 @@ struct Shared {
     fitting: AtomicU8,
     /// The size of what the publisher sends.
     source: watch::Sender<Option<Resolution>>,
+    /// The stage that is to break off at its next step.
+    #[cfg(test)]
+    breaking: Mutex<Option<&'static str>>,
 }
 
 #[derive(Clone)]
@@ -138,6 +143,8 @@ impl Pipeline {
             size: AtomicU64::new(0),
             fitting: AtomicU8::new(0),
             source: watch::Sender::new(None),
+            #[cfg(test)]
+            breaking: Mutex::new(None),
         });
         shared.set_size(canvas.resolution);
         let mut encoder = Some(encode::open(&shared, canvas.resolution)?);
@@ -162,7 +169,8 @@ impl Pipeline {
         spawn("encode", Box::new(move |shared| encode::run(shared, encoder.take(), &pictures)))?;
         let told = compose::Told { shown: shown_sender, on_air: on_air_sender };
         spawn("compose", Box::new(move |shared| compose::run(shared, &frames, &composed, &told)))?;
-        spawn("decode", Box::new(move |shared| decode::run(shared, &units, &decoded)))?;
+        let mut memory = decode::Memory::default();
+        spawn("decode", Box::new(move |shared| decode::run(shared, &mut memory, &units, &decoded)))?;
         spawn("audio", Box::new(move |shared| audio::run(shared, opus.take(), &blocks)))?;
 
         let inputs = Mutex::new(Some(Inputs { video, audio }));
@@ -284,6 +292,24 @@ impl Shared {
         let fitting = FITTINGS[usize::from(self.fitting.load(Ordering::Relaxed)) % FITTINGS.len()];
         Target { resolution: self.size(), colour: self.colour(), fitting }
     }
+
+    #[cfg(test)]
+    fn break_next(&self, stage: &'static str) {
+        *self.breaking.lock().unwrap() = Some(stage);
+    }
+
+    /// A step of a stage begins.
+    #[cfg(test)]
+    fn step(&self, stage: &'static str) {
+        let mut breaking = self.breaking.lock().unwrap();
+        if breaking.take_if(|breaking| *breaking == stage).is_some() {
+            drop(breaking);
+            panic!("the {stage} stage was told to break");
+        }
+    }
+
+    #[cfg(not(test))]
+    fn step(&self, _: &'static str) {}
 
     fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);

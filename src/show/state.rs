@@ -538,10 +538,12 @@ mod tests {
     #[test]
     fn the_log_replays_as_old_versions_wrote_it() {
         let log = [
-            r#"{"event":"created","rev":1,"epoch":"2026-01-01T00:00:00Z","rtp_base":7,"title":"Evening sale","stream_key":"key-of-the-show","source":"rtsp://a:b@cam/1","canvas":{"width":1280,"height":720,"fps":30}}"#,
+            r#"{"event":"created","rev":1,"epoch":"2026-01-01T00:00:00Z","rtp_base":7,"title":"Evening sale","stream_key":"key-of-the-show","source":"rtsp://a:b@cam/1","canvas":{"width":1280,"height":720,"fps":30,"fit":"blur"}}"#,
             r#"{"event":"titled","title":"Night sale"}"#,
             r#"{"event":"key_changed","stream_key":"another-key"}"#,
             r#"{"event":"source_changed","source":null}"#,
+            r#"{"event":"backup_key_changed","stream_key":"second-key"}"#,
+            r#"{"event":"backup_source_changed","source":"rtsp://cam/2"}"#,
             r#"{"event":"opened"}"#,
             r#"{"event":"product_put","id":"a","product":{"title":"Lipstick","price":{"minor":2490,"currency":"USD"},"stock":3,"url":"https://shop.example/a"}}"#,
             r#"{"event":"image_set","id":"a","image":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#,
@@ -558,6 +560,8 @@ mod tests {
         let Some(Replayed::Open(state)) = replayed else { panic!("the show is open") };
         assert_eq!((state.rev, state.title.as_str(), state.opened), (6, "Night sale", true));
         assert!(state.catalog.get(&id("a")).unwrap().product.sold_out());
+        assert_eq!((state.role_of("another-key"), state.role_of("second-key")), (Some(Role::Main), Some(Role::Backup)));
+        assert_eq!(state.role_of("key-of-the-show"), None);
         for line in [
             r#"{"event":"countdown_stopped"}"#,
             r#"{"event":"card_hidden"}"#,

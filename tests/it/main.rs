@@ -12,8 +12,10 @@ mod once_for_all_viewers;
 mod restart_restores;
 mod rtmp_reaches_viewers;
 mod rtsp_camera_survives_restart;
+mod source_shapes_the_canvas;
 mod stage_in_the_picture;
 mod starting_soon;
+mod stays_on_air;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
 mod viewer_page_keeps_going;

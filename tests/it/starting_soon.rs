@@ -31,31 +31,3 @@ async fn starting_soon_shows_before_the_first_publisher() {
     viewer.numbered_frame(ON_AIR).await;
     assert_eq!(hawker.api().metric("deliver_joins_total").await, Some(1.0), "it is the same viewer");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_seller_who_is_cut_off_leaves_their_last_picture_and_may_come_back() {
-    let _turn = Turn::take().await;
-    let (hawker, clip) = (Hawker::start().await, Clip::obs());
-    let mut publisher = hawker.publish(&clip);
-    let viewer = Viewer::join(&hawker.whep()).await;
-    viewer.numbered_frame(ON_AIR).await;
-    publisher.kill();
-    eventually("the show is off air", Duration::from_secs(5), async || {
-        (hawker.api().health().await["on_air"] == false).then_some(())
-    })
-    .await;
-    let (last, from) = (viewer.numbered_frame(ON_AIR).await, viewer.numbers().len());
-    eventually("the canvas keeps its rate", Duration::from_secs(10), async || {
-        (viewer.numbers().len() > from + 60).then_some(())
-    })
-    .await;
-    let stands = viewer.numbered_frame(ON_AIR).await;
-    assert_eq!(stands.number(), last.number(), "the last picture stands");
-    assert!((stands.rtp.wrapping_sub(last.rtp) as i32) >= 60 * 3000, "media time runs on");
-
-    let _publisher = hawker.publish(&clip);
-    let moves = |frame: &Frame| frame.number().is_some() && frame.number() != stands.number();
-    let after = viewer.frame("a moving picture again", ON_AIR, moves).await;
-    assert!((after.rtp.wrapping_sub(stands.rtp) as i32) > 0, "media time runs on");
-    assert_eq!(hawker.api().metric("deliver_joins_total").await, Some(1.0), "it is the same viewer");
-}

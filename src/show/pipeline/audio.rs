@@ -36,6 +36,7 @@ pub(super) fn run(shared: &Shared, opus: Option<OpusEncoder>, units: &Receiver<J
             Recv::TimedOut => None,
             Recv::Closed => return,
         };
+        shared.step("audio");
         if let Some(Job { generation, config, unit }) = job
             && generation >= shared.publishing.generation()
         {

@@ -91,6 +91,7 @@ pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &q
             Recv::TimedOut => None,
             Recv::Closed => return,
         };
+        shared.step("compose");
         let now = shared.clock.now();
         if let Some(slot) = slots.overdue(now) {
             Shared::count(&shared.stats.repeated);

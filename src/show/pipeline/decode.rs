@@ -19,27 +19,32 @@ pub(super) enum What {
     Unit(AccessUnit),
 }
 
+/// The configuration in force and whose it is: what a new beginning of the stage opens its decoder with, since publishers
+/// send it once.
+#[derive(Default)]
+pub(super) struct Memory {
+    whose: u64,
+    config: Option<VideoConfig>,
+}
+
 /// Runs until the last publisher's end of the queue is gone.
-pub(super) fn run(shared: &Shared, units: &queue::Receiver<Job>, frames: &queue::Sender<Frame>) {
-    let mut decoder: Option<Decoder> = None;
-    let mut whose = 0;
+pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<Job>, frames: &queue::Sender<Frame>) {
+    let mut decoder = memory.config.as_ref().and_then(|config| open(shared, config));
     let mut errors = Losses::default();
     while let Some(Job { generation, what }) = units.recv() {
+        shared.step("decode");
         if generation < shared.publishing.generation() {
             continue;
         }
-        if generation != whose {
-            (decoder, whose) = (None, generation);
+        if generation != memory.whose {
+            *memory = Memory { whose: generation, config: None };
+            decoder = None;
         }
         match what {
-            What::Config(config) => match Decoder::open(&config) {
-                Ok(opened) => decoder = Some(opened),
-                Err(error) => {
-                    decoder = None;
-                    Shared::count(&shared.stats.decode_errors);
-                    tracing::warn!(show = %shared.name, %error, "the publisher's video cannot be decoded");
-                }
-            },
+            What::Config(config) => {
+                decoder = open(shared, &config);
+                memory.config = Some(config);
+            }
             What::Unit(unit) => {
                 let Some(decoder) = &mut decoder else {
                     Shared::count(&shared.stats.decode_dropped);
@@ -73,6 +78,16 @@ pub(super) fn run(shared: &Shared, units: &queue::Receiver<Job>, frames: &queue:
             }
         }
     }
+}
+
+fn open(shared: &Shared, config: &VideoConfig) -> Option<Decoder> {
+    let opened = Decoder::open(config);
+    opened
+        .inspect_err(|error| {
+            Shared::count(&shared.stats.decode_errors);
+            tracing::warn!(show = %shared.name, %error, "the publisher's video cannot be decoded");
+        })
+        .ok()
 }
 
 /// A picture may be this late, though newer ones wait: what jitter makes.

@@ -30,6 +30,7 @@ pub(super) fn run(shared: &Shared, mut encoder: Option<Encoder>, pictures: &queu
     let mut failed: Option<Instant> = None;
     let mut last_key: Option<Instant> = None;
     while let Some(frame) = pictures.recv() {
+        shared.step("encode");
         let now = Instant::now();
         let size = frame.picture.resolution();
         // The canvas follows its source: viewers get the new size with the IDR that a new encoder begins with.

@@ -12,6 +12,7 @@ use crate::commerce::money::{Currency, Money};
 use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
 use crate::media::{ManualClock, Resolution};
+use crate::overlay::Ground;
 use crate::show::End;
 use crate::show::rehearsal::{open, open_configured, stages};
 
@@ -278,15 +279,17 @@ async fn the_first_publisher_takes_the_welcome_away_for_good() {
     let rehearsal = stages(&show);
     let (_, welcome) = rehearsal.scene(1).await;
     assert!(welcome.weight() > 100_000, "a welcome over the whole canvas");
+    assert!(welcome.frame(MediaTime::ZERO, Ground::Live).is_empty(), "and not over a picture that moves");
     rehearsal.go_on_air(true);
     let mut state = show.inner.state.clone();
     tokio::time::timeout(Duration::from_secs(5), state.wait_for(|state| state.opened)).await.unwrap().unwrap();
-    let bare = async {
-        while rehearsal.armed.lock().unwrap().last().is_none_or(|(_, scene)| scene.weight() > 0) {
+    // What takes its place is the note over the blurred picture, for when it stands still.
+    let note = async {
+        while rehearsal.armed.lock().unwrap().last().is_none_or(|(_, scene)| scene.weight() > welcome.weight() / 2) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), bare).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), note).await.unwrap();
     assert_eq!(show.state().rev, 1);
     shows.shutdown().await;
 }
