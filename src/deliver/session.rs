@@ -442,7 +442,7 @@ impl Session {
     }
 
     /// Sends packets up to the newest, at most [`BURST`] at a time.
-    fn flow(&mut self, now: Instant, feed: &OnAir, io: &mut Io<'_>) {
+    fn flow(&mut self, now: Instant, feed: &mut OnAir, io: &mut Io<'_>) {
         let (Phase::Watching(watching), Some(to)) = (&mut self.phase, self.to) else { return };
         let View::Flowing { next, behind, live } = &mut watching.view else { return };
         if watching.held.is_some() {
@@ -477,6 +477,9 @@ impl Session {
             behind.get_or_insert(now);
         }
         tally.count(&feed.core.meter);
+        if lost_place {
+            feed.want_keyframe(now);
+        }
     }
 }
 

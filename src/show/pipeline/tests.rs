@@ -97,6 +97,8 @@ async fn a_stage_that_breaks_begins_anew_and_no_other_show_notices() {
     let mut publication = broken.publish(Role::Main, &publisher());
     let mut film = Film::of(SIZE);
     publication.push(Film::config()).await.unwrap();
+    // A configuration on which decode broke would be forgotten: this one is in force already.
+    publish_until(&mut publication, &mut film, "on air", || broken.health().stages.decode_frames > 0).await;
     for (count, stage) in ["decode", "compose", "encode", "audio"].into_iter().enumerate() {
         broken.shared.break_next(stage);
         let restarts = || broken.health().stages.restarts;
