@@ -157,7 +157,8 @@ impl Stages for Rehearsal {
             audio_errors: 0,
         };
         let output = Output { width: 1280, height: 720, fps: 30.0, bitrate: 0, target_bitrate: 0, viewers: 0 };
-        Health { on_air: *self.on_air.borrow(), media_time: self.clock.now().ticks(), input: None, output, stages }
+        let (on_air, media_time) = (*self.on_air.borrow(), self.clock.now().ticks());
+        Health { on_air, media_time, input: None, advice: Vec::new(), output, stages }
     }
 
     fn stop(&self) {
