@@ -471,4 +471,18 @@ mod tests {
         assert!((29_000.0..31_000.0).contains(&bytes));
         assert_eq!(window.rates(start + Duration::from_secs(30)), (0.0, 0.0));
     }
+
+    #[test]
+    fn a_refusal_outlives_its_publisher_until_there_is_a_picture_or_a_minute_is_over() {
+        let (start, stats) = (Instant::now(), Stats::default());
+        let refused = SourceInfo { complaint: Some("VP6: choose H.264".to_owned()), ..SourceInfo::default() };
+        stats.note_complaint(&refused, start);
+        stats.note_complaint(&SourceInfo::default(), start);
+        stats.forget_source();
+        assert_eq!(stats.complaint(start + Duration::from_secs(59)), refused.complaint);
+        assert_eq!(stats.complaint(start + Duration::from_secs(60)), None);
+        let colour = crate::media::Colour::BT709;
+        stats.set_source(Source { resolution: crate::media::Resolution::new(640, 360), colour, interlaced: false });
+        assert_eq!(stats.complaint(start), None);
+    }
 }
