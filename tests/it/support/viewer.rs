@@ -141,6 +141,11 @@ impl Viewer {
         self.seen.lock().numbers.clone()
     }
 
+    /// When the first packet of each picture so far arrived.
+    pub fn arrivals(&self) -> Vec<Instant> {
+        self.seen.lock().arrivals.clone()
+    }
+
     /// RTP packets so far: video, audio.
     pub fn packets(&self) -> (usize, usize) {
         (self.seen.video_packets.load(Ordering::Relaxed), self.seen.audio_packets.load(Ordering::Relaxed))
@@ -275,6 +280,7 @@ struct Record {
     decoded: usize,
     frames: VecDeque<Arc<Frame>>,
     numbers: Vec<(u32, Option<u16>)>,
+    arrivals: Vec<Instant>,
     ear: Option<Ear>,
     heard: usize,
     messages: Vec<String>,
@@ -388,12 +394,19 @@ async fn listen(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc
 
 async fn look(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc::Sender<Heard>>) {
     let mut assembly = Assembly { broken: true, ..Assembly::default() };
+    let mut newest = None;
     while let Some(event) = track.poll().await {
         match event {
             TrackRemoteEvent::OnRtpPacket(packet) => {
                 let arrived = Instant::now();
                 if seen.video_packets.fetch_add(1, Ordering::Relaxed) == 0 {
                     seen.lock().first_packet = Some(arrived);
+                }
+                // A packet that comes again belongs to a picture that was there.
+                let timestamp = packet.header.timestamp;
+                if newest.is_none_or(|newest: u32| timestamp.wrapping_sub(newest) as i32 > 0) {
+                    newest = Some(timestamp);
+                    seen.lock().arrivals.push(arrived);
                 }
                 let Some(watch) = &watch else { continue };
                 let ssrc = packet.header.ssrc;
