@@ -150,7 +150,8 @@ fn network_stalls(signs: &Signs) -> Option<Advice> {
 
 fn arrival_jitter(signs: &Signs) -> Option<Advice> {
     let jitter = signs.arrival.jitter_ms;
-    (jitter > JITTER_MS).then(|| {
+    // What a stall brought late is told as that.
+    (jitter > JITTER_MS && signs.arrival.stalls == 0).then(|| {
         info(
             Code::ArrivalJitter,
             format!("{jitter:.0} ms"),
