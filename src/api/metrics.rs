@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use super::{Api, Problem};
 use crate::deliver::Snapshot;
 use crate::show::pipeline::Health;
+use crate::show::pipeline::doctor::Severity;
 
 /// Counters and gauges of the server and its shows.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
@@ -67,6 +68,9 @@ const fn gauge(name: &'static str, help: &'static str, read: fn(&Reading) -> f64
 const METRICS: &[Metric] = &[
     gauge("show_on_air", "1 while a publisher's picture is moving", |r| f64::from(u8::from(r.health.on_air))),
     gauge("show_revision", "Revision of the picture and the prices", |r| r.rev as f64),
+    gauge("ingest_problems", "Pieces of advice for the seller: viewers see or hear nothing", |r| advice(r, Severity::Problem)),
+    gauge("ingest_warnings", "Pieces of advice for the seller: viewers see or hear it", |r| advice(r, Severity::Warning)),
+    gauge("ingest_infos", "Pieces of advice for the seller: it could be better", |r| advice(r, Severity::Info)),
     counter("decode_frames", "Frames decoded", |r| r.health.stages.decode_frames as f64),
     counter("decode_errors", "Access units that did not decode", |r| r.health.stages.decode_errors as f64),
     counter("decode_dropped_units", "Access units before the first usable configuration", |r| r.health.stages.decode_dropped as f64),
@@ -107,6 +111,10 @@ const METRICS: &[Metric] = &[
     gauge("deliver_latency_p99_seconds", "From a frame's arrival to its last packet's way out: 99th percentile", |r| r.deliver.latency.p99.as_secs_f64()),
     gauge("deliver_latency_max_seconds", "From a frame's arrival to its last packet's way out: the longest", |r| r.deliver.latency.max.as_secs_f64()),
 ];
+
+fn advice(reading: &Reading, severity: Severity) -> f64 {
+    reading.health.advice.iter().filter(|advice| advice.severity == severity).count() as f64
+}
 
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

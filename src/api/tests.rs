@@ -405,6 +405,7 @@ async fn metrics_are_read_off_the_running_shows() {
     let text = face.public(Method::GET, "/metrics").await.text();
     assert!(text.contains("hawker_encode_frames_total{show=\"demo\"} 7"), "{text}");
     assert!(text.contains("hawker_show_revision{show=\"demo\"} 2"), "{text}");
+    assert!(text.contains("hawker_ingest_warnings{show=\"demo\"} 0"), "{text}");
     assert!(text.ends_with("# EOF\n"));
     let health = face.get("/api/v1/shows/demo/health").await.json();
     assert_eq!(
@@ -441,5 +442,7 @@ async fn the_document_describes_every_route() {
     assert!(["get", "put", "delete"].iter().all(|method| image[method].is_object()), "{image}");
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     assert!(document["components"]["schemas"]["Money"]["properties"]["minor"].is_object());
+    let codes = document["components"]["schemas"]["Code"].to_string();
+    assert!(codes.contains("keyframe-interval") && codes.contains("unsupported-codec"), "{codes}");
     face.shows.shutdown().await;
 }

@@ -13,6 +13,7 @@
 mod audio;
 mod compose;
 mod decode;
+pub mod doctor;
 mod encode;
 pub mod health;
 mod inlet;

@@ -181,6 +181,7 @@ impl Stages for Rehearsal {
             input: None,
             standby: None,
             trouble: None,
+            advice: Vec::new(),
             output,
             stages,
         }

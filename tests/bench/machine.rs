@@ -13,6 +13,12 @@ pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values[((values.len() - 1) as f64 * share).round() as usize]
 }
 
+/// Median, 95th percentile and most, without decimals.
+pub fn spread(values: &mut [f64]) -> String {
+    let [p50, p95, most] = [0.5, 0.95, 1.0].map(|share| quantile(values, share));
+    format!("p50 {p50:.0}, p95 {p95:.0}, most {most:.0}")
+}
+
 /// How much later than asked a thread wakes from 5 ms of sleep, in milliseconds, over `span`.
 pub fn sleep_jitter(span: Duration) -> Vec<f64> {
     let (begun, nap) = (Instant::now(), Duration::from_millis(5));

@@ -6,6 +6,10 @@
 //! cargo bench --bench measure -- joins             from the POST to the first packet, and to Chromium's first frame
 //! cargo bench --bench measure -- frames            different source frames a second that Chromium shows
 //! cargo bench --bench measure -- viewers [SECONDS] CPU a packet and memory a viewer at 50 viewers, memory over time
+//! cargo bench --bench measure -- resume [TRIES]    the publisher is killed by a TCP reset and back after 5 s: what viewers notice
+//! cargo bench --bench measure -- takeover [TRIES]  a second publisher takes over: what viewers notice
+//! cargo bench --bench measure -- stall [TRIES]     the publisher's socket stalls for 10 s, then bursts: when latency is back
+//! cargo bench --bench measure -- churn [PUBLISHERS] fifty publishers at a time come and go: memory and threads
 //! ```
 //!
 //! `HAWKER_BIN` names another binary to measure.
@@ -16,26 +20,37 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod churn;
 mod cost;
 mod frames;
+mod interruption;
 mod joins;
 mod latency;
 mod machine;
+mod pusher;
+mod stall;
 mod viewers;
+
+use interruption::Interruption;
 
 fn main() {
     // `cargo bench` adds --bench; anything else that begins with a dash is not ours either.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     let second = arguments.get(1).map(String::as_str);
+    let number = |usual: usize| second.and_then(|number| number.parse().ok()).unwrap_or(usual);
     runtime.block_on(async {
         match arguments.first().map(String::as_str) {
             Some("cost") => cost::measure(second.unwrap_or("720")).await,
             Some("latency") => latency::measure().await,
             Some("joins") => joins::measure().await,
             Some("frames") => frames::measure().await,
-            Some("viewers") => viewers::measure(second.and_then(|seconds| seconds.parse().ok()).unwrap_or(60)).await,
-            _ => println!("what to measure: cost, latency, joins, frames or viewers"),
+            Some("viewers") => viewers::measure(number(60) as u64).await,
+            Some("resume") => interruption::measure(Interruption::Killed, number(20)).await,
+            Some("takeover") => interruption::measure(Interruption::TakenOver, number(20)).await,
+            Some("stall") => stall::measure(number(5)).await,
+            Some("churn") => churn::measure(number(1000)).await,
+            _ => println!("what to measure: cost, latency, joins, frames, viewers, resume, takeover, stall or churn"),
         }
     });
 }

@@ -18,5 +18,6 @@ mod starting_soon;
 mod stays_on_air;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
+mod the_doctor_tells_sellers;
 mod viewer_page_keeps_going;
 mod who_may_publish;

@@ -1,9 +1,10 @@
 //! The audio stage: a publisher's audio units → one unbroken line of Opus packets → the feed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::health::Rounds;
 use crate::codec::{AudioDecoder, OpusEncoder};
 use crate::media::access_unit::AccessUnit;
 use crate::media::queue::{Receiver, Recv};
@@ -30,6 +31,7 @@ pub(super) fn run(shared: &Shared, opus: Option<OpusEncoder>, units: &Receiver<J
     let mut opened_with: Option<Arc<AudioConfig>> = None;
     let mut whose = 0;
     let mut line = AudioLine::new(shared.clock.now());
+    let mut rounds = Rounds::begin(shared);
     loop {
         let job = match units.recv_until(shared.clock.instant(line.due())) {
             Recv::Item(job) => Some(job),
@@ -49,9 +51,10 @@ pub(super) fn run(shared: &Shared, opus: Option<OpusEncoder>, units: &Receiver<J
                 opened_with = Some(config);
             }
             if let Some(decoder) = &mut decoder {
-                take(shared, decoder, &mut line, &unit);
+                take(shared, decoder, &mut line, &unit, |samples, now| rounds.hear(whose, samples, now));
             }
         }
+        rounds.make(shared);
         line.advance(shared.clock.now());
         while let Some((at, samples)) = line.pop() {
             match opus.encode(samples) {
@@ -76,9 +79,16 @@ fn open(shared: &Shared, config: &AudioConfig) -> Option<AudioDecoder> {
         .ok()
 }
 
-fn take(shared: &Shared, decoder: &mut AudioDecoder, line: &mut AudioLine, unit: &AccessUnit) {
+fn take(
+    shared: &Shared,
+    decoder: &mut AudioDecoder,
+    line: &mut AudioLine,
+    unit: &AccessUnit,
+    mut hear: impl FnMut(&[f32], Instant),
+) {
     let now = shared.clock.now();
     let decoded = decoder.decode(unit, |pts: Duration, samples| {
+        hear(samples, shared.clock.instant(now));
         if !line.push(MediaTime::ZERO + pts, samples, now) {
             Shared::count(&shared.stats.audio_late);
         }

@@ -8,7 +8,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Shared;
+use super::doctor::arrival::Arrival;
+use super::doctor::cadence::Cadence;
+use super::doctor::loudness::Loudness;
+use super::doctor::signs::{Signs, Sound};
+use super::doctor::{Advice, Doctor};
+use super::on_air::About;
 use crate::codec::decode::Source;
+use crate::ingest::SourceInfo;
 use crate::media::access_unit::AccessUnit;
 use crate::media::frame::{Matrix, Range};
 use crate::media::{AudioConfig, VideoConfig};
@@ -37,6 +44,7 @@ pub(super) struct Stats {
     pub encode_time: Spent,
     source: Mutex<Option<Source>>,
     audio_source: Mutex<Option<(u32, u16)>>,
+    refused: Mutex<Option<(Instant, String)>>,
     out: Mutex<Window>,
 }
 
@@ -53,9 +61,25 @@ impl Stats {
     }
 
     pub(super) fn set_source(&self, source: Source) {
-        if let Ok(mut seen) = self.source.lock() {
-            *seen = Some(source);
+        if let (Ok(mut seen), Ok(mut refused)) = (self.source.lock(), self.refused.lock()) {
+            // A picture: whatever was wrong with a codec is no more.
+            (*seen, *refused) = (Some(source), None);
         }
+    }
+
+    /// Keeps what a source was refused for: it is gone with its connection, and its seller still wants to know why.
+    pub(super) fn note_complaint(&self, of: &SourceInfo, now: Instant) {
+        if let (Some(complaint), Ok(mut refused)) = (&of.complaint, self.refused.lock()) {
+            *refused = Some((now, complaint.clone()));
+        }
+    }
+
+    fn complaint(&self, now: Instant) -> Option<String> {
+        let refused = self.refused.lock().ok()?;
+        refused
+            .as_ref()
+            .filter(|(at, _)| now.saturating_duration_since(*at) < COMPLAINT_KEPT)
+            .map(|(_, why)| why.clone())
     }
 
     /// A new publisher: what the last one sent is not theirs.
@@ -86,6 +110,9 @@ impl Spent {
     }
 }
 
+/// How long a refusal is told after it.
+const COMPLAINT_KEPT: Duration = Duration::from_secs(60);
+
 /// What one publication sends, measured as it arrives.
 #[derive(Default)]
 pub(super) struct Meter(Mutex<Measured>);
@@ -96,9 +123,10 @@ struct Measured {
     audio: Option<AudioConfig>,
     video_rate: Window,
     audio_rate: Window,
-    last_key: Option<Duration>,
-    key_distance: Option<Duration>,
-    reordered: bool,
+    cadence: Cadence,
+    arrival: Arrival,
+    first_video: Option<Instant>,
+    doctor: Doctor,
 }
 
 impl Meter {
@@ -113,12 +141,9 @@ impl Meter {
     pub(super) fn video(&self, unit: &AccessUnit) {
         self.with(|measured| {
             measured.video_rate.note(unit.arrived, unit.data.len());
-            measured.reordered |= unit.pts != unit.dts;
-            if unit.key
-                && let Some(last) = measured.last_key.replace(unit.dts)
-            {
-                measured.key_distance = Some(unit.dts.saturating_sub(last));
-            }
+            measured.cadence.note(unit);
+            measured.arrival.note(unit);
+            measured.first_video.get_or_insert(unit.arrived);
         });
     }
 
@@ -126,8 +151,74 @@ impl Meter {
         self.with(|measured| measured.audio_rate.note(unit.arrived, unit.data.len()));
     }
 
+    /// Lets the doctor look at all that is known of the publisher that this is the meter of.
+    fn examine(&self, shared: &Shared, about: &About, loudness: &Loudness, now: Instant) {
+        self.with(|measured| {
+            let (Some(first_video), Some(newest_video)) = (measured.first_video, measured.video_rate.newest) else {
+                return;
+            };
+            let newest_sound = measured.audio_rate.newest.unwrap_or(first_video);
+            let signs = Signs {
+                protocol: about.protocol,
+                canvas: shared.canvas.resolution,
+                canvas_fps: shared.canvas.fps,
+                codec: measured.video.as_ref().map(|config| config.codec),
+                source: stats_of(&shared.stats.source),
+                cadence: measured.cadence.signs(about.info.frames_per_second),
+                arrival: measured.arrival.signs(now),
+                sound: Sound {
+                    track: measured.audio.is_some(),
+                    missing_seconds: newest_video.saturating_duration_since(newest_sound).as_secs_f64(),
+                    loudest_dbfs: loudness.loudest_dbfs(),
+                    clipped: loudness.clipped(),
+                },
+            };
+            measured.doctor.examine(&signs, now);
+        });
+    }
+
     fn with<T: Default>(&self, change: impl FnOnce(&mut Measured) -> T) -> T {
         self.0.lock().map(|mut measured| change(&mut measured)).unwrap_or_default()
+    }
+}
+
+/// The doctor's rounds, made on the sound's thread: it wakes many times a second whatever comes in, and it alone knows what is
+/// heard.
+pub(super) struct Rounds {
+    due: Instant,
+    generation: u64,
+    loudness: Loudness,
+}
+
+impl Rounds {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    pub(super) fn begin(shared: &Shared) -> Rounds {
+        let due = shared.clock.clock().now() + Rounds::EVERY;
+        Rounds { due, generation: 0, loudness: Loudness::default() }
+    }
+
+    /// Hears decoded samples of the publication of that number.
+    pub(super) fn hear(&mut self, generation: u64, samples: &[f32], now: Instant) {
+        if generation != self.generation {
+            (self.generation, self.loudness) = (generation, Loudness::default());
+        }
+        self.loudness.hear(samples, now);
+    }
+
+    /// Looks at the publisher on air, once a second.
+    pub(super) fn make(&mut self, shared: &Shared) {
+        let now = shared.clock.clock().now();
+        if now < self.due {
+            return;
+        }
+        self.due = now + Rounds::EVERY;
+        self.loudness.turn(now);
+        let Some(about) = shared.publishing.about(shared.publishing.active()) else { return };
+        if shared.publishing.generation() != self.generation {
+            self.loudness = Loudness::default();
+        }
+        about.meter.examine(shared, &about, &self.loudness, now);
     }
 }
 
@@ -178,6 +269,9 @@ pub struct Health {
     pub standby: Option<Input>,
     /// What broke within and was begun anew in the last minute.
     pub trouble: Option<String>,
+    /// What to change about it, the worst first. A piece of advice appears when its reason has held for some seconds and goes
+    /// when all has been well for ten. Why a codec was refused stays for a minute after its publisher has gone.
+    pub advice: Vec<Advice>,
     pub output: Output,
     pub stages: Stages,
 }
@@ -193,7 +287,7 @@ pub struct Input {
     pub seconds: u64,
     pub video: Option<VideoInput>,
     pub audio: Option<AudioInput>,
-    /// Why nothing of it can be shown, and what to do about it.
+    /// Why nothing of it can be shown, and what to do about it; also told as advice.
     pub complaint: Option<String>,
 }
 
@@ -279,6 +373,7 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
             let times = shared.breaks.count();
             format!("the {stage} stage broke off and began anew ({times} times since the show was opened): see the server's log")
         }),
+        advice: advice(shared, now),
         output: Output {
             width: shared.size().width,
             height: shared.size().height,
@@ -326,8 +421,8 @@ fn input(shared: &Shared, role: Role, now: Instant) -> Option<Input> {
                 height: source.map_or(0, |source| source.resolution.height),
                 fps: tenths(fps),
                 bitrate: (bytes * 8.0) as u64,
-                keyframe_seconds: measured.key_distance.map(|distance| tenths(distance.as_secs_f64())),
-                b_frames: measured.reordered,
+                keyframe_seconds: measured.cadence.key_distance().map(|distance| tenths(distance.as_secs_f64())),
+                b_frames: measured.cadence.reordered(),
                 colour: source.map_or_else(String::new, colour),
                 interlaced: source.is_some_and(|source| source.interlaced),
             }
@@ -349,6 +444,13 @@ fn input(shared: &Shared, role: Role, now: Instant) -> Option<Input> {
         audio,
         complaint: about.info.complaint,
     })
+}
+
+fn advice(shared: &Shared, now: Instant) -> Vec<Advice> {
+    let refused = shared.stats.complaint(now).map(|complaint| Advice::unsupported_codec(&complaint));
+    let active = shared.publishing.about(shared.publishing.active());
+    let told = active.map(|about| about.meter.with(|measured| measured.doctor.advice()));
+    refused.into_iter().chain(told.into_iter().flatten()).collect()
 }
 
 fn stats_of<T: Copy>(slot: &Mutex<Option<T>>) -> Option<T> {
@@ -386,5 +488,19 @@ mod tests {
         assert!((29.0..31.0).contains(&fps), "{fps} a second");
         assert!((29_000.0..31_000.0).contains(&bytes));
         assert_eq!(window.rates(start + Duration::from_secs(30)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_refusal_outlives_its_publisher_until_there_is_a_picture_or_a_minute_is_over() {
+        let (start, stats) = (Instant::now(), Stats::default());
+        let refused = SourceInfo { complaint: Some("VP6: choose H.264".to_owned()), ..SourceInfo::default() };
+        stats.note_complaint(&refused, start);
+        stats.note_complaint(&SourceInfo::default(), start);
+        stats.forget_source();
+        assert_eq!(stats.complaint(start + Duration::from_secs(59)), refused.complaint);
+        assert_eq!(stats.complaint(start + Duration::from_secs(60)), None);
+        let colour = crate::media::Colour::BT709;
+        stats.set_source(Source { resolution: crate::media::Resolution::new(640, 360), colour, interlaced: false });
+        assert_eq!(stats.complaint(start), None);
     }
 }

@@ -197,6 +197,7 @@ impl Publication for Inlet {
     }
 
     fn describe(&mut self, what: SourceInfo) {
+        self.shared.stats.note_complaint(&what, self.shared.clock.clock().now());
         self.shared.publishing.describe(self.role, self.number, what);
     }
 }

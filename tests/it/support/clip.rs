@@ -19,6 +19,8 @@ pub struct Clip {
     pub frames_per_second: usize,
     pub seconds: usize,
     pub b_frames: u32,
+    /// Frames from keyframe to keyframe.
+    pub keyframe_every: usize,
     /// Whether the panorama pans; in a still clip only the strip changes.
     pub moving: bool,
     /// AAC at this many hertz and channels.
@@ -35,6 +37,7 @@ impl Clip {
             frames_per_second: 30,
             seconds: 40,
             b_frames: 3,
+            keyframe_every: 250,
             moving: true,
             sound: Some((48_000, 2)),
         }
@@ -78,11 +81,12 @@ impl Clip {
         let sound = self.sound.map_or("silent".to_owned(), |(rate, channels)| format!("{rate}x{channels}"));
         let picture = self.encoded(
             &format!(
-                "{}x{}at{}b{}-{}-{}s",
+                "{}x{}at{}b{}k{}-{}-{}s",
                 self.width,
                 self.height,
                 self.frames_per_second,
                 self.b_frames,
+                self.keyframe_every,
                 if self.moving { "moving" } else { "still" },
                 self.seconds
             ),
@@ -112,7 +116,7 @@ impl Clip {
         ffmpeg.args(["-i", "pipe:0", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high"]);
         let kilobits = self.width * self.height * 2500 / (1280 * 720);
         let rate = format!("{kilobits}k");
-        ffmpeg.args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-g", "250"]);
+        ffmpeg.args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-g", &self.keyframe_every.to_string()]);
         ffmpeg.args(["-x264-params", "nal-hrd=cbr:scenecut=0", "-bf", &self.b_frames.to_string()]);
         ffmpeg.args(["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]);
         ffmpeg.arg(path);

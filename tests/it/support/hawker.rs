@@ -104,6 +104,12 @@ impl Hawker {
         self.process.cpu()
     }
 
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        let path = format!("/proc/{}/task", self.id());
+        std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}")).count()
+    }
+
     /// Memory of its own, in KiB (RssAnon of proc(5), /proc/PID/status).
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.id());

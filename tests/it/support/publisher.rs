@@ -13,10 +13,15 @@ pub struct Publisher {
 impl Publisher {
     /// Starts to push `clip`, over and over, to `url` (`rtmp://HOST:PORT/live/KEY`).
     pub fn push(url: &str, clip: &Clip) -> Publisher {
+        Publisher::push_as(url, clip, &["-c", "copy"])
+    }
+
+    /// As `push`, coded anew by ffmpeg's own `codecs`.
+    pub fn push_as(url: &str, clip: &Clip, codecs: &[&str]) -> Publisher {
         let path = clip.path();
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-hide_banner", "-loglevel", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i"]);
-        ffmpeg.arg(path).args(["-c", "copy", "-f", "flv", "-flvflags", "no_duration_filesize", url]);
+        ffmpeg.arg(path).args(codecs).args(["-f", "flv", "-flvflags", "no_duration_filesize", url]);
         Publisher { ffmpeg: Child::spawn("the publisher", ffmpeg) }
     }
 

@@ -1,6 +1,6 @@
 //! A viewer that can say what it was sent: WHEP, ICE, DTLS and SRTP by the `webrtc` crate, then eyes and ears.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
@@ -48,6 +48,14 @@ pub enum Appetite {
     Watching,
     /// Decrypts and counts: fifty of these fit on a machine.
     Counting,
+}
+
+/// When a picture's packets came: the first of them and the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub rtp: u32,
+    pub first: Instant,
+    pub last: Instant,
 }
 
 /// Why a viewer was not let in.
@@ -139,6 +147,25 @@ impl Viewer {
     /// Every frame so far: its RTP timestamp and the publisher's number in it.
     pub fn numbers(&self) -> Vec<(u32, Option<u16>)> {
         self.seen.lock().numbers.clone()
+    }
+
+    /// Every picture that has arrived so far, decoded by then or not.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.seen.lock().arrivals.clone()
+    }
+
+    /// Waits until all that has arrived by now is decoded, and gives it with the publisher's numbers: a viewer that decodes slower
+    /// than it is sent does not tell when pictures came.
+    pub async fn caught_up(&self) -> Vec<(Arrival, Option<u16>)> {
+        let arrivals = self.arrivals();
+        let newest = arrivals.last().map_or(0, |arrival| arrival.rtp);
+        eventually("what has arrived is decoded", JOINING * 3, async || {
+            let decoded = self.seen.lock().numbers.last().map(|(rtp, _)| *rtp)?;
+            (decoded.wrapping_sub(newest) as i32 >= 0).then_some(())
+        })
+        .await;
+        let numbers: HashMap<u32, Option<u16>> = self.numbers().into_iter().collect();
+        arrivals.into_iter().map(|arrival| (arrival, numbers.get(&arrival.rtp).copied().flatten())).collect()
     }
 
     /// RTP packets so far: video, audio.
@@ -275,11 +302,23 @@ struct Record {
     decoded: usize,
     frames: VecDeque<Arc<Frame>>,
     numbers: Vec<(u32, Option<u16>)>,
+    arrivals: Vec<Arrival>,
     ear: Option<Ear>,
     heard: usize,
     messages: Vec<String>,
     video_report: Option<SenderReport>,
     audio_report: Option<SenderReport>,
+}
+
+impl Record {
+    fn note_arrival(&mut self, rtp: u32, at: Instant) {
+        match self.arrivals.last_mut() {
+            Some(newest) if newest.rtp == rtp => newest.last = at,
+            // A packet that comes again belongs to a picture that was there.
+            Some(newest) if (rtp.wrapping_sub(newest.rtp) as i32) < 0 => {}
+            _ => self.arrivals.push(Arrival { rtp, first: at, last: at }),
+        }
+    }
 }
 
 impl Seen {
@@ -395,6 +434,7 @@ async fn look(track: Arc<dyn TrackRemote>, seen: Arc<Seen>, watch: Option<mpsc::
                 if seen.video_packets.fetch_add(1, Ordering::Relaxed) == 0 {
                     seen.lock().first_packet = Some(arrived);
                 }
+                seen.lock().note_arrival(packet.header.timestamp, arrived);
                 let Some(watch) = &watch else { continue };
                 let ssrc = packet.header.ssrc;
                 let mut lost = false;
