@@ -12,6 +12,7 @@ mod once_for_all_viewers;
 mod restart_restores;
 mod rtmp_reaches_viewers;
 mod rtsp_camera_survives_restart;
+mod rtsp_cameras_play;
 mod stage_in_the_picture;
 mod starting_soon;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
