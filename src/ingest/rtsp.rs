@@ -135,8 +135,8 @@ async fn connect(
     }
 }
 
-/// A panic within a connection is a failure of that connection: `retina` expects a few sizes to be possible, and a camera may
-/// send others.
+/// A panic within a connection is a failure of that connection: `retina` and the reader of SDP under it assert a few things
+/// that only a sound camera holds.
 async fn guarded(connection: impl Future<Output = Result<Ended, session::Error>>) -> Result<Ended, session::Error> {
     let mut connection = std::pin::pin!(connection);
     std::future::poll_fn(|context| {

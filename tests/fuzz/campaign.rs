@@ -11,8 +11,9 @@ use crate::mutate::Chance;
 
 /// Longer than any input may take, on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// By how much memory may have grown between the first tenth of a run and its end, in KiB.
-const GROWTH: u64 = 24 * 1024;
+/// By how much memory may have grown between the first tenth of a run and its end, in KiB: the decoders make tables of some
+/// 16 MiB when they first need them, and keep them.
+const GROWTH: u64 = 32 * 1024;
 /// How many inputs follow one another before whatever remembers them is made anew; see [`begins_anew`].
 const SPELL: u64 = 32;
 
