@@ -83,7 +83,8 @@ pub fn run(name: &'static str, short: u64, mut one: impl FnMut(u64, &mut Chance,
     let seed = number("HAWKER_FUZZ_SEED").unwrap_or(1);
     let first = number("HAWKER_FUZZ_FROM").unwrap_or(0);
 
-    let place = File::create(folder().join(format!("fuzz-{name}.running"))).unwrap();
+    let running = folder().join(format!("fuzz-{name}-{}.running", std::process::id()));
+    let place = File::create(&running).unwrap();
     let watched = Watched { name, seed, index: 0, since: None, input: Vec::new(), place };
     let watch = Watch(Arc::new(Mutex::new(watched)));
     let watchdog = Watchdog::over(&watch);
@@ -110,7 +111,7 @@ pub fn run(name: &'static str, short: u64, mut one: impl FnMut(u64, &mut Chance,
         took.as_secs_f64()
     );
     assert!(late <= early + GROWTH, "{name}: memory grew from {early} to {late} KiB");
-    std::fs::remove_file(folder().join(format!("fuzz-{name}.running"))).unwrap();
+    std::fs::remove_file(running).unwrap();
 }
 
 /// Ends the process when an input takes too long: nothing else stops a loop.
