@@ -102,7 +102,7 @@ pub fn streams() -> Vec<Vec<Tag>> {
                 tags.push(tag(AUDIO, &[b"\x90Opus", b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0"]));
                 tags.extend(tape.units.iter().map(|unit| tag(AUDIO, &[b"\x91Opus", unit])));
             }
-            AudioCodec::Pcmu | AudioCodec::Pcma => {
+            _ => {
                 tags.extend(tape.units.iter().map(|unit| tag(AUDIO, &[&[0x82], unit])));
             }
         };

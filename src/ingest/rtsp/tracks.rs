@@ -93,7 +93,7 @@ impl Offer<'_> {
             AudioCodec::Pcmu | AudioCodec::Pcma => {
                 G711_RATES.contains(&self.clock_rate) && G711_CHANNELS.contains(&self.channels)
             }
-            AudioCodec::Aac | AudioCodec::Opus => self.described,
+            _ => self.described,
         }
     }
 
