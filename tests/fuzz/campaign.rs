@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::mutate::Chance;
 
-/// Longer than any input may take, on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// More processor time than any input may take, and more time: other programs may leave us little of the one.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
 /// By how much memory may have grown between the first tenth of a run and its end, in KiB: the decoders make tables of some
 /// 16 MiB when they first need them, and keep them.
 const GROWTH: u64 = 32 * 1024;
@@ -24,7 +25,7 @@ struct Watched {
     name: &'static str,
     seed: u64,
     index: u64,
-    since: Option<Instant>,
+    since: Option<(Instant, Duration)>,
     input: Vec<u8>,
     /// Says which input was under way, should the process be killed by it.
     place: File,
@@ -40,7 +41,7 @@ impl Watch {
 
     fn begin(&self, index: u64) {
         let mut watched = self.watched();
-        (watched.index, watched.since) = (index, Some(Instant::now()));
+        (watched.index, watched.since) = (index, Some((Instant::now(), processor_time())));
         let line = format!("{} seed {} input {:>20}\n", watched.name, watched.seed, index);
         watched.place.write_all_at(line.as_bytes(), 0).unwrap();
     }
@@ -124,7 +125,8 @@ impl Watchdog {
         std::thread::spawn(move || {
             while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(Duration::from_secs(1)) {
                 let watched = watched.watched();
-                if watched.since.is_some_and(|since| since.elapsed() > PATIENCE) {
+                let Some((began, used)) = watched.since else { continue };
+                if processor_time().saturating_sub(used) > PATIENCE || began.elapsed() > LONG_PATIENCE {
                     eprintln!("{}", watched.save("no end"));
                     std::process::abort();
                 }
@@ -138,6 +140,15 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
+}
+
+/// What this process has used of the processors so far.
+fn processor_time() -> Duration {
+    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the one struct that it is given.
+    let told = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut used) };
+    assert_eq!(told, 0, "Linux tells the processor time");
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 /// This process's own memory, in KiB (RssAnon of proc(5)), once the allocator has given back what is free.

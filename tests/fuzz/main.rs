@@ -1,8 +1,8 @@
 //! The fuzzer: bytes that strangers might send, made by damaging good ones, to everything that reads them.
 //!
 //! A test a target. Each makes its own good bytes at the start (`corpus`), damages them (`mutate`), and hands them on one by one
-//! (`campaign`): no panic, no input that takes longer than [`campaign::PATIENCE`], and memory as flat at the end as after the
-//! first tenth. Everything follows from a seed, so that a failure can be had again; the input that caused it is saved.
+//! (`campaign`): no panic, no input that takes more than [`campaign::PATIENCE`] of the processor, and memory as flat at the end
+//! as after the first tenth. Everything follows from a seed, so that a failure can be had again; the input that caused it is saved.
 //!
 //! ```text
 //! cargo test --test fuzz                                                   a few seconds in all, as tests/run.sh does
