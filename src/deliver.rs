@@ -40,6 +40,8 @@ mod addresses;
 mod door;
 mod feed;
 mod feedback;
+#[doc(hidden)]
+pub mod fuzz;
 mod keyframes;
 #[cfg(test)]
 mod loopback;
@@ -153,11 +155,7 @@ impl Deliver {
         let now = Instant::now();
         let candidates = addresses::candidates(self.local, &self.public, peer);
         let level = feed.core().rendition.level();
-        // The offer is a stranger's and its parser a library's.
-        let answered = catch_unwind(AssertUnwindSafe(|| {
-            whep::answer(&whep::Offer::parse(offer)?, level, &candidates, &self.certificate, now)
-        }));
-        let answered = answered.unwrap_or_else(|_| Err(whep::Error::Unanswerable("it is malformed".into())))?;
+        let answered = answer(offer, level, &candidates, &self.certificate, now)?;
         let joined = Joined { answer: answered.sdp.clone(), resource: whep::random_hex::<16>() };
         let id = self.ids.fetch_add(1, Relaxed);
         let session = Session::new(id, feed.core().id, seat, joined.resource.clone(), candidates, answered, now);
@@ -195,6 +193,20 @@ impl Drop for Deliver {
             tracing::error!("the delivery thread had failed");
         }
     }
+}
+
+/// Answers an offer, which is a stranger's, and its parser a library's: where that panics, the offer is at fault.
+fn answer(
+    offer: &str,
+    level: u8,
+    candidates: &[SocketAddr],
+    certificate: &RTCCertificate,
+    now: Instant,
+) -> Result<whep::Answered, whep::Error> {
+    let answered = catch_unwind(AssertUnwindSafe(|| {
+        whep::answer(&whep::Offer::parse(offer)?, level, candidates, certificate, now)
+    }));
+    answered.unwrap_or_else(|_| Err(whep::Error::Unanswerable("it is malformed".into())))
 }
 
 /// Our DTLS certificate, as good for one run as any: an answer tells its fingerprint.

@@ -10,6 +10,8 @@
 //! bad connection costs the others nothing. This room knows no show; a [`Directory`] says who may publish, and back-pressure
 //! comes through [`Publication::push`].
 
+#[doc(hidden)]
+pub mod fuzz;
 pub mod rtmp;
 pub mod rtsp;
 

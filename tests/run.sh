@@ -2,6 +2,7 @@
 # Formats, lints, documents and tests everything; installs the Debian packages that are missing. One profile, built once.
 #   tests/run.sh              all of it
 #   tests/run.sh NAME…        only the tests whose names contain one of these
+# Among the tests is a short run of the fuzzer; tests/fuzz/main.rs says how to have a long one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=samples/packages.sh

@@ -12,7 +12,8 @@ mod status;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -66,8 +67,11 @@ pub async fn serve(listener: TcpListener, directory: Arc<dyn Directory>, limits:
             Ok((stream, peer)) => match door.enter(peer.ip()) {
                 Ok(pass) => {
                     let span = tracing::info_span!("ingest", %peer);
+                    // Acknowledgements and replies are short and awaited.
+                    let _ = stream.set_nodelay(true);
                     let connection = Connection::new(stream, peer, limits.clone());
-                    let attended = attend(connection, pass, directory.clone(), refused.clone(), stop.clone());
+                    let due = tokio::time::Instant::now() + limits.publish_within;
+                    let attended = attend(connection, due, pass, directory.clone(), refused.clone(), stop.clone());
                     connections.spawn(attended.instrument(span));
                 }
                 Err(full) => {
@@ -92,7 +96,8 @@ pub async fn serve(listener: TcpListener, directory: Arc<dyn Directory>, limits:
 
 /// One connection from its first byte to its last.
 async fn attend(
-    connection: Connection,
+    connection: Connection<TcpStream>,
+    due: tokio::time::Instant,
     pass: Pass,
     directory: Arc<dyn Directory>,
     refused: Arc<Tally>,
@@ -100,7 +105,7 @@ async fn attend(
 ) {
     let end = tokio::select! {
         () = stop.cancelled() => End::Stopped,
-        end = connection.run(directory.as_ref()) => end,
+        end = connection.run(directory.as_ref(), due) => end,
     };
     match end {
         End::Refused(_) | End::Unsupported(_) => {
@@ -112,6 +117,13 @@ async fn attend(
         _ => tracing::debug!(%end, "connection closed"),
     }
     drop(pass);
+}
+
+/// One connection over any stream, without a socket and its door: for `fuzz`.
+pub(super) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, directory: &dyn Directory) {
+    let (peer, limits) = (([127, 0, 0, 1], 0).into(), Limits::default());
+    let due = tokio::time::Instant::now() + limits.publish_within;
+    Connection::new(stream, peer, limits).run(directory, due).await;
 }
 
 /// Counts a kind of event that strangers can cause at will, so that it is told at most once in ten seconds.

@@ -1,4 +1,9 @@
-//! RTSP ingest: pulls a camera over TCP, for as long as the show wants it (RFC 2326, by `retina`).
+//! RTSP ingest: pulls a camera, for as long as the show wants it (RFC 2326, by `retina`).
+//!
+//! H.264 or H.265 with AAC, G.711 or no sound; a camera without a picture that can be decoded is heard, and the seller is told
+//! what to set. Media comes within the TCP connection, and by UDP from a camera that refuses that, or when the address says
+//! so (`rtspu://`). UDP is for the camera on the same network: packets that arrive out of order are dropped like lost ones,
+//! nothing tells the camera of losses, and no router on the way translates addresses for it.
 //!
 //! Cameras hang, reboot and forget: every step has a deadline, and a connection that brings no picture for five seconds is
 //! given up. Then it is tried again, after a pause that doubles up to eight seconds and starts afresh once media flowed.
@@ -8,15 +13,18 @@ mod backoff;
 mod session;
 mod source;
 mod timeline;
+mod tracks;
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::backoff::Backoff;
-use self::session::{Patience, Session};
+use self::session::{Left, Patience, Session};
 pub use self::source::{BadSource, Source};
 use super::source::{Ended, Protocol, Publication, Publisher};
 
@@ -69,6 +77,7 @@ async fn retry(
 ) -> Ended {
     let mut backoff = Backoff::default();
     let mut told = String::new();
+    let left = Left::default();
     loop {
         on_state(State::Connecting);
         let opened = &mut |publisher: &Publisher| {
@@ -77,7 +86,7 @@ async fn retry(
             on_state(State::Playing);
             open(publisher)
         };
-        let reason = match connect(source, patience, opened).await {
+        let reason = match guarded(connect(source, patience, &left, opened)).await {
             Ok(ended) => return ended,
             Err(failure) => source.redact(&failure.to_string()),
         };
@@ -97,10 +106,11 @@ async fn retry(
 async fn connect(
     source: &Source,
     patience: Patience,
+    left: &Left,
     open: &mut (impl FnMut(&Publisher) -> Box<dyn Publication> + Send),
 ) -> Result<Ended, session::Error> {
     let peer = session::resolve(source, patience).await?;
-    let mut session = Session::start(source, patience).await?;
+    let mut session = Session::start(source, patience, left).await?;
     let mut coded = session.next().await?;
     tracing::info!(%peer, "camera on air");
     let publisher = Publisher { peer, protocol: Protocol::Rtsp, app: String::new(), key: String::new() };
@@ -123,6 +133,17 @@ async fn connect(
         () = ended.cancelled() => Ok(Ended),
         relayed = relay => relayed,
     }
+}
+
+/// A panic within a connection is a failure of that connection: `retina` and the reader of SDP under it assert a few things
+/// that only a sound camera holds.
+async fn guarded(connection: impl Future<Output = Result<Ended, session::Error>>) -> Result<Ended, session::Error> {
+    let mut connection = std::pin::pin!(connection);
+    std::future::poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)));
+        polled.unwrap_or(Poll::Ready(Err(session::Error::Reader)))
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod restart_restores;
 mod rtmp_reaches_viewers;
 mod rtsp_camera_survives_restart;
 mod source_shapes_the_canvas;
+mod rtsp_cameras_play;
 mod stage_in_the_picture;
 mod starting_soon;
 mod stays_on_air;

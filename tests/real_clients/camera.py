@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """An RTSP camera from Debian's GStreamer packages.
 
-    camera.py PORT CLIP.mp4 USER PASSWORD
+    camera.py PORT CLIP USER PASSWORD STREAMS [udp]
 
-Plays the clip's H.264 and AAC in real time at rtsp://127.0.0.1:PORT/cam, and its H.264 alone at /silent, behind digest
-authentication. PORT 0 takes a free one. Prints "ready PORT" when it can be reached.
+Plays the clip's streams in real time at rtsp://127.0.0.1:PORT/cam, behind digest authentication. STREAMS says how they are
+coded: h264+aac, h264, h265+pcmu, mjpeg+pcmu. With "udp" the camera refuses TCP for them (461). PORT 0 takes a free one. Prints
+"ready PORT" when it can be reached.
 """
 import sys
 
@@ -15,8 +16,13 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-VIDEO = "clip.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency"
-AUDIO = "clip.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
+PAYLOADERS = {
+    "h264": "h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency",
+    "h265": "h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1",
+    "mjpeg": "jpegparse ! rtpjpegpay name=pay0 pt=26",
+    "aac": "aacparse ! rtpmp4gpay name=pay1 pt=97",
+    "pcmu": "rtppcmupay name=pay1 pt=0",
+}
 
 
 def permit_only(role):
@@ -26,8 +32,10 @@ def permit_only(role):
     return permissions
 
 
-def media(launch, role):
+def media(launch, role, udp):
     factory = GstRtspServer.RTSPMediaFactory()
+    if udp:
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     factory.set_launch(f"( {launch} )")
     factory.set_shared(True)
     factory.set_eos_shutdown(True)
@@ -45,15 +53,16 @@ def digest(user, password, role):
 
 
 def main():
-    port, clip, user, password = sys.argv[1:5]
+    port, clip, user, password, streams = sys.argv[1:6]
+    udp = sys.argv[6:] == ["udp"]
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
     source = f"filesrc location={clip} ! qtdemux name=clip"
-    mounts = server.get_mount_points()
-    mounts.add_factory("/cam", media(f"{source} {VIDEO} {AUDIO}", "viewer"))
-    mounts.add_factory("/silent", media(f"{source} {VIDEO}", "viewer"))
+    for pad, stream in zip(("video_0", "audio_0"), streams.split("+")):
+        source += f" clip.{pad} ! queue ! {PAYLOADERS[stream]}"
+    server.get_mount_points().add_factory("/cam", media(source, "viewer", udp))
     server.set_auth(digest(user, password, "viewer"))
     if not server.attach(None):
         sys.exit(f"cannot listen on port {port}")

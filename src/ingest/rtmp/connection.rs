@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use rtmp_runtime::RtmpError;
 use rtmp_runtime::server::{ServerConfig, ServerEvent, ServerSession};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{timeout, timeout_at};
 
 use super::Limits;
@@ -49,8 +48,8 @@ pub(super) enum End {
     Ended(#[from] Ended),
 }
 
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     peer: SocketAddr,
     limits: Limits,
     session: ServerSession,
@@ -58,16 +57,16 @@ pub(super) struct Connection {
     stream_id: u32,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, limits: Limits) -> Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, peer: SocketAddr, limits: Limits) -> Connection<S> {
         let config = ServerConfig::default().with_max_in_progress_bytes(limits.bytes_in_flight);
         Connection { stream, peer, limits, session: ServerSession::new(config), stream_id: 0 }
     }
 
-    /// Runs to the end of the connection and closes it.
-    pub(super) async fn run(mut self, directory: &dyn Directory) -> End {
-        let within = self.limits.publish_within;
-        let greeted = timeout(within, self.greet(directory)).await.unwrap_or(Err(End::NotPublished(within)));
+    /// Runs to the end of the connection and closes it. By `due` a `publish` has to be accepted.
+    pub(super) async fn run(mut self, directory: &dyn Directory, due: tokio::time::Instant) -> End {
+        let late = Err(End::NotPublished(self.limits.publish_within));
+        let greeted = timeout_at(due, self.greet(directory)).await.unwrap_or(late);
         let end = match greeted {
             Ok(greeted) => self.relay(greeted).await,
             Err(end) => end,
@@ -78,8 +77,6 @@ impl Connection {
 
     /// Leads a stranger from the handshake to an admitted `publish`.
     async fn greet(&mut self, directory: &dyn Directory) -> Result<Greeted, End> {
-        // Acknowledgements and replies are short and awaited.
-        self.stream.set_nodelay(true)?;
         let mut buffer = vec![0; PREAMBLE_READ];
         let (mut received, mut connected) = (0, false);
         loop {

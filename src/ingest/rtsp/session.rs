@@ -1,19 +1,24 @@
 //! One RTSP connection to a camera, from DESCRIBE to its media.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use retina::client::{Demuxed, InitialTimestampPolicy, PlayOptions, SessionOptions, SetupOptions};
+use retina::client::{
+    Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionOptions, SetupOptions, Stream, TeardownPolicy,
+    Transport as Lower,
+};
 use retina::codec::{AudioFrame, CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::source::Source;
+use super::source::{Source, Transport};
 use super::timeline::{Kind, Leap, Timeline};
+use super::tracks::{self, NothingToPlay, Offer, Tracks};
 use crate::ingest::avc;
 use crate::ingest::source::SourceInfo;
-use crate::media::access_unit::{AccessUnit, AudioCodec, VideoCodec};
+use crate::media::access_unit::{AccessUnit, VideoCodec};
 use crate::media::{AudioConfig, Coded, Resolution, VideoConfig};
 
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +31,16 @@ pub(super) enum Error {
     Unauthorized,
     #[error("{step}: {error}")]
     Step { step: &'static str, error: retina::Error },
-    #[error("the camera offers no H.264 video ({offered}): set its video codec to H.264")]
-    NoVideo { offered: String },
+    #[error("neither by TCP ({tcp}) nor by UDP ({udp})")]
+    NoTransport { tcp: String, udp: String },
+    #[error(transparent)]
+    NothingToPlay(#[from] NothingToPlay),
+    #[error("the camera sent something that its reader failed over")]
+    Reader,
     #[error("the camera ended the stream")]
     Over,
-    #[error("no picture for {0:?}")]
-    Silent(Duration),
+    #[error("no {awaited} for {within:?}")]
+    Silent { awaited: &'static str, within: Duration },
     #[error("the camera's parameter sets make no sense: {0}")]
     Parameters(#[from] avc::Error),
     #[error(transparent)]
@@ -43,7 +52,7 @@ pub(super) enum Error {
 pub(super) struct Patience {
     /// For the answer to one request, the connection included.
     pub(super) step: Duration,
-    /// Between one picture and the next.
+    /// Between one picture and the next; between sounds, where there is no picture.
     pub(super) picture: Duration,
 }
 
@@ -56,8 +65,8 @@ impl Default for Patience {
 /// A camera that plays.
 pub(super) struct Session {
     media: Demuxed,
-    video: usize,
-    audio: Option<usize>,
+    video: Option<tracks::Video>,
+    audio: Option<tracks::Audio>,
     timeline: Timeline,
     video_config: Option<VideoConfig>,
     audio_configured: bool,
@@ -67,6 +76,22 @@ pub(super) struct Session {
     info: SourceInfo,
     info_is_new: bool,
     lost: u64,
+}
+
+/// The sessions of one pull that were left and that the camera may not know to be over yet. Behind a session by UDP, a task
+/// goes on asking the camera to end it for as long as the camera said that it would keep it, which may be for ever.
+#[derive(Clone, Default)]
+pub(super) struct Left(Arc<SessionGroup>);
+
+impl Left {
+    /// How the next session by UDP is to be left: as it ought to be, unless one of those before it still is not over. So
+    /// there is one such task a pull at most.
+    pub(super) async fn policy(&self) -> TeardownPolicy {
+        match timeout(TEARDOWN, self.0.await_teardown()).await {
+            Ok(Ok(())) => TeardownPolicy::Auto,
+            _ => TeardownPolicy::Never,
+        }
+    }
 }
 
 /// Where the camera is; its name is looked up anew for every connection.
@@ -80,28 +105,43 @@ pub(super) async fn resolve(source: &Source, patience: Patience) -> Result<Socke
 
 impl Session {
     /// Connects, chooses the tracks and has them played.
-    pub(super) async fn start(source: &Source, patience: Patience) -> Result<Session, Error> {
-        let options = SessionOptions::default()
+    pub(super) async fn start(source: &Source, patience: Patience, left: &Left) -> Result<Session, Error> {
+        match source.transport() {
+            Transport::Tcp => Session::start_over(Lower::Tcp(Default::default()), source, patience, left).await,
+            Transport::Udp => Session::start_over(Lower::Udp(Default::default()), source, patience, left).await,
+            Transport::Either => {
+                let tcp = Session::start_over(Lower::Tcp(Default::default()), source, patience, left).await;
+                // Most say 461, Unsupported Transport (RFC 2326 §11.3.7); others something else, or answer as if asked for
+                // UDP, or hang up. So we ask anew, by a connection of its own.
+                let Err(refusal) = tcp else { return tcp };
+                if !refusal.is_about_setup() {
+                    return Err(refusal);
+                }
+                let first_line = |error: Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+                let tcp = first_line(refusal);
+                tracing::info!(reason = source.redact(&tcp), "the camera takes no TCP, and is asked for UDP");
+                let udp = Session::start_over(Lower::Udp(Default::default()), source, patience, left).await;
+                udp.map_err(|udp| Error::NoTransport { tcp, udp: first_line(udp) })
+            }
+        }
+    }
+
+    async fn start_over(lower: Lower, source: &Source, patience: Patience, left: &Left) -> Result<Session, Error> {
+        let mut options = SessionOptions::default()
             .creds(source.credentials().cloned())
             .user_agent(concat!("hawker/", env!("CARGO_PKG_VERSION")).to_owned());
+        if matches!(lower, Lower::Udp(_)) {
+            options = options.session_group(left.0.clone()).teardown(left.policy().await);
+        }
         let describing = retina::client::Session::describe(source.url().clone(), options);
         let mut described = step("DESCRIBE", patience, describing).await?;
-        let find = |media: &str, encoding: &str| {
-            described.streams().iter().position(|stream| stream.media() == media && stream.encoding_name() == encoding)
-        };
-        let Some(video) = find("video", "h264") else {
-            let offers =
-                described.streams().iter().map(|stream| format!("{} {}", stream.media(), stream.encoding_name()));
-            let offered = SourceInfo::name(&offers.collect::<Vec<_>>().join(", ")).unwrap_or_else(|| "nothing".into());
-            return Err(Error::NoVideo { offered });
-        };
-        // Sound whose description makes no sense would fail the picture with it.
-        let audio = find("audio", "mpeg4-generic").filter(|&audio| described.streams()[audio].parameters().is_some());
+        let offers: Vec<Offer> = described.streams().iter().map(offer).collect();
+        let Tracks { video, audio, complaint } = Tracks::choose(&offers)?;
         let encoder = described.tool().and_then(|tool| SourceInfo::name(tool));
-        for stream in std::iter::once(video).chain(audio) {
+        for stream in video.iter().map(|video| video.stream).chain(audio.iter().map(|audio| audio.stream)) {
             // Length-prefixed units, parameter sets beside them: the sets are known whether they came in the SDP or in-band.
-            let options = SetupOptions::default().frame_format(FrameFormat::MP4);
-            step("SETUP", patience, described.setup(stream, options)).await?;
+            let options = SetupOptions::default().frame_format(FrameFormat::MP4).transport(lower.clone());
+            step(SETUP, patience, described.setup(stream, options)).await?;
         }
         // `RTP-Info` gives the tracks a common start when it names all of them.
         let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
@@ -116,8 +156,8 @@ impl Session {
             audio_configured: false,
             patience,
             picture_due: None,
-            info: SourceInfo { encoder, ..SourceInfo::default() },
-            info_is_new: false,
+            info_is_new: complaint.is_some(),
+            info: SourceInfo { encoder, complaint, ..SourceInfo::default() },
             lost: 0,
         })
     }
@@ -130,17 +170,18 @@ impl Session {
     /// The next unit, behind what has changed of its configuration.
     pub(super) async fn next(&mut self) -> Result<Vec<Coded>, Error> {
         let within = self.patience.picture;
+        let awaited = if self.video.is_some() { "picture" } else { "sound" };
         let due = *self.picture_due.get_or_insert_with(|| Instant::now() + within);
         loop {
             // Looked at here too: `timeout_at` polls first, and sound without pictures is always ready.
             if Instant::now() >= due {
-                return Err(Error::Silent(within));
+                return Err(Error::Silent { awaited, within });
             }
             let item = timeout_at(due, self.media.next()).await;
-            let item = item.map_err(|_| Error::Silent(within))?.ok_or(Error::Over)?;
+            let item = item.map_err(|_| Error::Silent { awaited, within })?.ok_or(Error::Over)?;
             let coded = match item.map_err(|error| Error::Step { step: "media", error })? {
-                CodecItem::VideoFrame(frame) if frame.stream_id() == self.video => self.video(frame)?,
-                CodecItem::AudioFrame(frame) if Some(frame.stream_id()) == self.audio => self.audio(&frame)?,
+                CodecItem::VideoFrame(frame) => self.video(frame)?,
+                CodecItem::AudioFrame(frame) => self.audio(&frame)?,
                 CodecItem::Rtcp(report) => {
                     self.sender_report(&report);
                     continue;
@@ -160,7 +201,7 @@ impl Session {
             self.lost += u64::from(frame.loss());
         }
         if self.video_config.is_none() || frame.has_new_parameters() {
-            coded.extend(self.new_video_config()?);
+            coded.extend(self.new_video_config(frame.stream_id())?);
         }
         if self.video_config.is_none() {
             // Pictures before their parameter sets, which come in-band with the next IDR.
@@ -177,6 +218,9 @@ impl Session {
 
     fn audio(&mut self, frame: &AudioFrame) -> Result<Vec<Coded>, Error> {
         let mut coded = Vec::with_capacity(2);
+        let Some(tracks::Audio { codec, format, .. }) = self.audio else {
+            return Ok(coded);
+        };
         if self.audio_configured {
             self.lost += u64::from(frame.loss());
         } else {
@@ -184,8 +228,11 @@ impl Session {
                 return Ok(coded);
             };
             let extradata = Bytes::copy_from_slice(parameters.extra_data());
-            coded.push(Coded::AudioConfig(AudioConfig { codec: AudioCodec::Aac, extradata, format: None }));
+            coded.push(Coded::AudioConfig(AudioConfig { codec, extradata, format }));
             self.audio_configured = true;
+        }
+        if self.video.is_none() {
+            self.picture_due = None;
         }
         let at = self.timeline.place(Kind::Audio, frame.timestamp())?;
         let (data, arrived) = (Bytes::copy_from_slice(frame.data()), frame.ctx().received());
@@ -193,8 +240,11 @@ impl Session {
         Ok(coded)
     }
 
-    fn new_video_config(&mut self) -> Result<Option<Coded>, Error> {
-        let Some(ParametersRef::Video(parameters)) = self.media.streams()[self.video].parameters() else {
+    fn new_video_config(&mut self, stream: usize) -> Result<Option<Coded>, Error> {
+        let Some(tracks::Video { codec, .. }) = self.video else {
+            return Ok(None);
+        };
+        let Some(ParametersRef::Video(parameters)) = self.media.streams()[stream].parameters() else {
             return Ok(None);
         };
         let extradata = Bytes::copy_from_slice(parameters.extra_data());
@@ -205,8 +255,11 @@ impl Session {
             .filter(|&(duration, scale)| duration > 0 && scale > 0)
             .map(|(duration, scale)| f64::from(scale) / f64::from(duration));
         self.info_is_new = true;
-        avc::Record::parse(&extradata)?;
-        let config = VideoConfig { codec: VideoCodec::H264, extradata };
+        // The record of H.265 was made by retina, of sets that it has parsed.
+        if codec == VideoCodec::H264 {
+            avc::Record::parse(&extradata)?;
+        }
+        let config = VideoConfig { codec, extradata };
         if self.video_config.as_ref() == Some(&config) {
             return Ok(None);
         }
@@ -215,9 +268,10 @@ impl Session {
     }
 
     fn sender_report(&mut self, report: &retina::rtcp::ReceivedCompoundPacket) {
-        let kind = match report.stream_id() {
-            stream if stream == self.video => Kind::Video,
-            stream if Some(stream) == self.audio => Kind::Audio,
+        let stream = Some(report.stream_id());
+        let kind = match stream {
+            _ if stream == self.video.map(|video| video.stream) => Kind::Video,
+            _ if stream == self.audio.map(|audio| audio.stream) => Kind::Audio,
             _ => return,
         };
         let Some(timestamp) = report.rtp_timestamp() else {
@@ -237,6 +291,23 @@ impl Drop for Session {
     }
 }
 
+impl Error {
+    /// Whether the camera was reached and described its streams, but would not send them as it was asked to.
+    fn is_about_setup(&self) -> bool {
+        matches!(self, Error::Step { step: SETUP, .. } | Error::TimedOut { step: SETUP, .. })
+    }
+}
+
+fn offer(stream: &Stream) -> Offer<'_> {
+    Offer {
+        media: stream.media(),
+        encoding: stream.encoding_name(),
+        described: stream.parameters().is_some(),
+        clock_rate: stream.clock_rate_hz(),
+        channels: stream.channels().map_or(1, std::num::NonZeroU16::get),
+    }
+}
+
 /// Gives one request to the camera its deadline, and its failure a name.
 async fn step<T>(
     step: &'static str,
@@ -250,3 +321,7 @@ async fn step<T>(
         Err(_) => Err(Error::TimedOut { step, within: patience.step }),
     }
 }
+
+const SETUP: &str = "SETUP";
+/// For the camera to end the session before.
+const TEARDOWN: Duration = Duration::from_secs(2);

@@ -1,4 +1,6 @@
 //! Where a camera is: a checked `rtsp://` URL, its credentials kept apart and out of sight.
+//!
+//! The scheme may name the transport, as GStreamer's users write it: `rtspt://` for TCP alone, `rtspu://` for UDP alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +13,20 @@ use url::Url;
 pub struct Source {
     /// As it was given, credentials included.
     given: String,
-    /// Without credentials.
+    /// Without credentials, and always with the scheme `rtsp`.
     url: Url,
     credentials: Option<Credentials>,
+    transport: Transport,
+}
+
+/// How the media is to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// Within the RTSP connection; as datagrams from a camera that refuses that.
+    #[default]
+    Either,
+    Tcp,
+    Udp,
 }
 
 /// What is wrong with a source URL; nothing of the URL is repeated.
@@ -21,7 +34,7 @@ pub struct Source {
 pub enum BadSource {
     #[error("the source is no URL; write rtsp://user:password@host/path")]
     Url,
-    #[error("the source has to begin with rtsp://")]
+    #[error("the source has to begin with rtsp:// (rtspu:// to have it by UDP, rtspt:// by TCP alone)")]
     Scheme,
     #[error("the source has no host")]
     Host,
@@ -43,6 +56,10 @@ impl Source {
 
     pub(super) fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
     }
 
     pub(super) fn host_and_port(&self) -> (&str, u16) {
@@ -85,9 +102,8 @@ impl FromStr for Source {
     fn from_str(given: &str) -> Result<Source, BadSource> {
         let given = given.trim();
         let mut url = Url::parse(given).map_err(|_| BadSource::Url)?;
-        if url.scheme() != "rtsp" {
-            return Err(BadSource::Scheme);
-        }
+        let named = TRANSPORTS.iter().find(|(scheme, _)| *scheme == url.scheme());
+        let &(_, transport) = named.ok_or(BadSource::Scheme)?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(BadSource::Host);
         }
@@ -99,17 +115,18 @@ impl FromStr for Source {
                 password: percent_decoded(password.unwrap_or_default()).ok_or(BadSource::Credentials)?,
             }),
         };
-        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        let cleared = url.set_username("").and_then(|()| url.set_password(None)).and_then(|()| url.set_scheme("rtsp"));
         cleared.map_err(|()| BadSource::Url)?;
         url.set_fragment(None);
-        Ok(Source { given: given.to_owned(), url, credentials })
+        Ok(Source { given: given.to_owned(), url, credentials, transport })
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.url.host_str().unwrap_or_default();
-        write!(f, "rtsp://{host}")?;
+        let named = TRANSPORTS.iter().find(|(_, transport)| *transport == self.transport);
+        let (scheme, host) = (named.map_or("rtsp", |(scheme, _)| scheme), self.url.host_str().unwrap_or_default());
+        write!(f, "{scheme}://{host}")?;
         if let Some(port) = self.url.port() {
             write!(f, ":{port}")?;
         }
@@ -140,6 +157,8 @@ fn percent_decoded(text: &str) -> Option<String> {
 }
 
 const DEFAULT_PORT: u16 = 554;
+const TRANSPORTS: [(&str, Transport); 3] =
+    [("rtsp", Transport::Either), ("rtspt", Transport::Tcp), ("rtspu", Transport::Udp)];
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +176,21 @@ mod tests {
         assert_eq!(source.url().as_str(), "rtsp://camera.local:8554/live?x=1");
         assert_eq!(source.host_and_port(), ("camera.local", 8554));
         assert_eq!("rtsp://h/a".parse::<Source>().unwrap().credentials(), None);
+    }
+
+    #[test]
+    fn the_scheme_may_name_the_transport() {
+        for (given, transport) in [
+            ("rtsp://h:9/a?b", Transport::Either),
+            ("rtspt://h:9/a?b", Transport::Tcp),
+            ("rtspu://h:9/a?b", Transport::Udp),
+        ] {
+            let source = source(given);
+            assert_eq!(source.transport(), transport);
+            assert_eq!(source.url().as_str(), "rtsp://h:9/a?b", "what the camera is asked for");
+            assert_eq!(source.reveal(), given);
+        }
+        assert_eq!(source("rtspu://a:b@h/cam").to_string(), "rtspu://h/cam");
     }
 
     #[test]

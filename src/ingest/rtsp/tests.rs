@@ -1,32 +1,68 @@
-//! `pull` against a scripted camera over loopback TCP.
+//! `pull` against a scripted camera over loopback TCP and UDP.
 
 use super::*;
 use crate::ingest::source::SourceInfo;
+use crate::media::access_unit::{AudioCodec, VideoCodec};
 use crate::media::{Coded, Resolution};
 use async_trait::async_trait;
+use retina::client::TeardownPolicy;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(5);
+const PATIENCE: Patience = Patience { step: Duration::from_millis(300), picture: Duration::from_millis(300) };
 
 /// x264's parameter sets for 320×180, as ffmpeg writes them into an SDP.
 const VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1; \
     sprop-parameter-sets=Z0LADdkBQZ+fARAAAAMAEAAAAwPA8UKkgA==,aMuDyyA=; profile-level-id=42C00D\r\na=control:video\r\n";
 const OPUS: &str = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:audio\r\n";
-const HEVC: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:video\r\n";
+/// x265's parameter sets for 320×180, as ffmpeg writes them into an SDP.
+const HEVC: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n\
+    a=fmtp:96 sprop-vps=QAEMAf//AWAAAAMAkAAAAwAAAwA8lZgJ; \
+    sprop-sps=QgEBAWAAAAMAkAAAAwAAAwA8oAoIC595ZWaSTK8BaAgAAAMACAAAAwDwQA==; sprop-pps=RAHBcrRiQA==\r\na=control:video\r\n";
+/// µ-law under its static payload type, which needs no `rtpmap` (RFC 3551 §6).
+const PCMU: &str = "m=audio 0 RTP/AVP 0\r\na=control:audio\r\n";
+const PCMA: &str = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMA/16000/2\r\na=control:audio\r\n";
+const MJPEG: &str = "m=video 0 RTP/AVP 26\r\na=control:video\r\n";
 
 /// What the camera does when it is connected to.
 #[derive(Clone, Copy)]
 enum Script {
-    /// Answers everything and sends this many pictures; then it closes, or says nothing more.
-    Play { sdp: &'static [&'static str], pictures: u16, then_close: bool },
+    /// Answers everything and sends this many packets on every stream; then it closes, or says nothing more.
+    Play { sdp: &'static [&'static str], packets: u16, then_close: bool },
+    /// The same over UDP, and nothing over TCP.
+    PlayByUdp { sdp: &'static [&'static str], packets: u16, then_close: bool },
+    /// Describes its streams and lets nobody have them.
+    Stingy,
     /// Accepts the connection and says nothing.
     Hang,
     /// Wants other credentials, whatever it is given.
     Refuse,
+}
+
+impl Script {
+    fn sdp(self) -> &'static [&'static str] {
+        match self {
+            Script::Play { sdp, .. } | Script::PlayByUdp { sdp, .. } => sdp,
+            Script::Stingy => &[VIDEO],
+            Script::Hang | Script::Refuse => &[],
+        }
+    }
+
+    /// What goes into a packet of the stream at this place in the description.
+    fn payload(self, stream: usize) -> (u8, &'static [u8]) {
+        match self.sdp()[stream] {
+            VIDEO => (96, &[0x65, 0x88, 0x84, 0x00, 0x10]),
+            // A coded slice of an IDR picture without leading pictures (ITU-T H.265 table 7-1: type 19).
+            HEVC => (96, &[0x26, 0x01, 0xaf, 0x00, 0x10]),
+            PCMU => (0, &[0xff; 160]),
+            PCMA => (97, &[0xd5; 320]),
+            other => unreachable!("{other} is not set up"),
+        }
+    }
 }
 
 struct Camera {
@@ -54,6 +90,11 @@ impl Camera {
         self.url.parse().unwrap()
     }
 
+    /// The same by an address that names the transport.
+    fn source_by(&self, scheme: &str) -> Source {
+        self.url.replace("rtsp:", &format!("{scheme}:")).parse().unwrap()
+    }
+
     fn heard(&self, text: &str) -> bool {
         self.asked.lock().unwrap().iter().any(|request| request.contains(text))
     }
@@ -61,6 +102,9 @@ impl Camera {
 
 async fn attend(stream: TcpStream, script: Script, asked: Arc<Mutex<Vec<String>>>) {
     let mut stream = BufReader::new(stream);
+    // What was set up: the stream's place in the description, and where it goes.
+    let mut channels = Vec::new();
+    let mut sockets = Vec::new();
     loop {
         let mut request = String::new();
         while !request.ends_with("\r\n\r\n") {
@@ -70,49 +114,79 @@ async fn attend(stream: TcpStream, script: Script, asked: Arc<Mutex<Vec<String>>
         }
         asked.lock().unwrap().push(request.clone());
         let method = request.split(' ').next().unwrap();
-        let cseq = request.lines().find_map(|line| line.strip_prefix("CSeq: ")).unwrap().trim();
+        let header = |name: &str| request.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let cseq = header("CSeq: ");
+        let wanted =
+            if request.lines().next().unwrap().contains("/video ") { "a=control:video" } else { "a=control:audio" };
+        let at = script.sdp().iter().position(|media| media.contains(wanted)).unwrap_or_default();
         let reply = |status: &str, rest: &str| format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{rest}");
-        let (sdp, pictures, then_close) = match script {
-            Script::Play { sdp, pictures, then_close } => (sdp, pictures, then_close),
-            Script::Hang => continue,
-            Script::Refuse => {
-                let challenge =
-                    reply("401 Unauthorized", "WWW-Authenticate: Digest realm=\"cam\", nonce=\"abc\"\r\n\r\n");
-                stream.write_all(challenge.as_bytes()).await.unwrap();
-                continue;
+        let answer = match (script, method) {
+            (Script::Hang, _) => continue,
+            (Script::Refuse, _) => {
+                reply("401 Unauthorized", "WWW-Authenticate: Digest realm=\"cam\", nonce=\"abc\"\r\n\r\n")
             }
-        };
-        let answer = match method {
-            "DESCRIBE" => {
-                let sdp = format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=control:*\r\n{}", sdp.concat());
+            (_, "DESCRIBE") => {
+                let sdp = script.sdp().concat();
+                let sdp = format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=control:*\r\n{sdp}");
                 let headers = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
                 reply("200 OK", &headers)
             }
-            "SETUP" => {
-                reply("200 OK", "Session: 1;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n")
+            (Script::Play { .. }, "SETUP") => {
+                let transport = header("Transport: ");
+                let channel = transport.split_once("interleaved=").unwrap().1.split('-').next().unwrap();
+                channels.push((at, channel.parse::<u8>().unwrap()));
+                reply("200 OK", &format!("Session: 1;timeout=60\r\nTransport: {transport}\r\n\r\n"))
             }
+            (Script::PlayByUdp { .. }, "SETUP") if header("Transport: ").contains("client_port=") => {
+                let transport = header("Transport: ");
+                let port = transport.split_once("client_port=").unwrap().1.split('-').next().unwrap();
+                let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                socket.connect(("127.0.0.1", port.parse().unwrap())).await.unwrap();
+                let own = socket.local_addr().unwrap().port();
+                sockets.push((at, socket));
+                let transport = format!("{transport};server_port={own}-{}", own + 1);
+                reply("200 OK", &format!("Session: 1;timeout=60\r\nTransport: {transport}\r\n\r\n"))
+            }
+            (_, "SETUP") => reply("461 Unsupported Transport", "\r\n"),
             _ => reply("200 OK", "Session: 1\r\n\r\n"),
         };
         stream.write_all(answer.as_bytes()).await.unwrap();
-        if method == "PLAY" {
-            for picture in 0..pictures {
-                stream.write_all(&rtp_picture(picture)).await.unwrap();
+        match script {
+            Script::Play { packets, then_close, .. } if method == "PLAY" => {
+                for number in 0..packets {
+                    for &(at, channel) in &channels {
+                        let packet = rtp_packet(script.payload(at), number);
+                        let framed = [&[b'$', channel][..], &(packet.len() as u16).to_be_bytes(), &packet].concat();
+                        stream.write_all(&framed).await.unwrap();
+                    }
+                }
+                if then_close {
+                    return;
+                }
             }
-            if then_close {
-                return;
+            Script::PlayByUdp { packets, then_close, .. } if method == "PLAY" => {
+                for number in 0..packets {
+                    for (at, socket) in &sockets {
+                        socket.send(&rtp_packet(script.payload(*at), number)).await.unwrap();
+                    }
+                }
+                if then_close {
+                    return;
+                }
             }
+            _ => {}
         }
     }
 }
 
-/// An IDR of one slice, in one RTP packet on interleaved channel 0.
-fn rtp_picture(number: u16) -> Vec<u8> {
-    let mut packet = vec![0x80, 0x80 | 96];
+/// One RTP packet of a stream (RFC 3550 §5.1): 3000 ticks after the one before.
+fn rtp_packet((payload_type, payload): (u8, &[u8]), number: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 0x80 | payload_type];
     packet.extend(number.to_be_bytes());
     packet.extend((u32::from(number) * 3000).to_be_bytes());
-    packet.extend([1, 2, 3, 4]);
-    packet.extend([0x65, 0x88, 0x84, 0x00, 0x10]);
-    [&[b'$', 0][..], &(packet.len() as u16).to_be_bytes(), &packet].concat()
+    packet.extend([1, 2, 3, payload_type]);
+    packet.extend(payload);
+    packet
 }
 
 struct Tap {
@@ -161,7 +235,6 @@ impl Pull {
     fn start(source: Source) -> Pull {
         let (sender, seen) = mpsc::unbounded_channel();
         let ended = CancellationToken::new();
-        let patience = Patience { step: Duration::from_millis(300), picture: Duration::from_millis(300) };
         let (states, token) = (sender.clone(), ended.clone());
         let pulling = tokio::spawn(async move {
             let mut open = |publisher: &Publisher| -> Box<dyn Publication> {
@@ -169,13 +242,33 @@ impl Pull {
                 Box::new(Tap { seen: sender.clone(), ended: token.clone() })
             };
             let mut on_state = |state| drop(states.send(Seen::State(state)));
-            retry(&source, patience, &mut open, &mut on_state).await
+            retry(&source, PATIENCE, &mut open, &mut on_state).await
         });
         Pull { seen, ended, pulling }
     }
 
     async fn next(&mut self) -> Seen {
         timeout(SOON, self.seen.recv()).await.expect("something is seen soon").expect("the pull runs")
+    }
+
+    /// The next that was coded, whatever is seen before it.
+    async fn coded(&mut self) -> Coded {
+        loop {
+            match self.next().await {
+                Seen::Coded(coded) => return coded,
+                Seen::State(State::Waiting { reason, .. }) => panic!("the pull failed: {reason}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// What the camera was described as, whatever is seen before it.
+    async fn described(&mut self) -> SourceInfo {
+        loop {
+            if let Seen::Described(info) = self.next().await {
+                return info;
+            }
+        }
     }
 
     /// Why the connection failed, whatever was seen before.
@@ -190,7 +283,7 @@ impl Pull {
 
 #[tokio::test]
 async fn a_camera_without_sound_becomes_a_publication() {
-    let camera = Camera::start(&[Script::Play { sdp: &[OPUS, VIDEO], pictures: 3, then_close: false }]).await;
+    let camera = Camera::start(&[Script::Play { sdp: &[OPUS, VIDEO], packets: 3, then_close: false }]).await;
     let mut pull = Pull::start(camera.source());
     assert!(matches!(pull.next().await, Seen::State(State::Connecting)));
     assert!(matches!(pull.next().await, Seen::State(State::Playing)));
@@ -206,15 +299,116 @@ async fn a_camera_without_sound_becomes_a_publication() {
     assert!(first.key);
     assert_eq!(first.data[..], [0, 0, 0, 5, 0x65, 0x88, 0x84, 0x00, 0x10]);
     assert_eq!((second.pts - first.pts).as_micros(), 33_333);
-    assert!(!camera.heard("/audio"), "sound that is not AAC is not set up");
+    assert!(!camera.heard("/audio"), "sound that cannot be decoded is not set up");
+    let complaint = info.complaint.unwrap();
+    assert!(complaint.contains("opus") && complaint.contains("AAC"), "{complaint}");
+}
+
+#[tokio::test]
+async fn h265_and_g711_are_taken() {
+    let camera = Camera::start(&[Script::Play { sdp: &[PCMU, HEVC], packets: 2, then_close: false }]).await;
+    let mut pull = Pull::start(camera.source());
+    let Coded::VideoConfig(video) = pull.coded().await else { panic!() };
+    assert_eq!(video.codec, VideoCodec::H265);
+    assert_eq!((video.extradata[0], video.extradata[21] & 0b11), (1, 3), "a record with lengths of four bytes");
+    let Coded::Video(picture) = pull.coded().await else { panic!() };
+    assert!(picture.key);
+    assert_eq!(picture.data[..], [0, 0, 0, 5, 0x26, 0x01, 0xaf, 0x00, 0x10]);
+    let Coded::AudioConfig(audio) = pull.coded().await else { panic!() };
+    assert_eq!((audio.codec, audio.format), (AudioCodec::Pcmu, Some((8_000, 1))));
+    assert!(audio.extradata.is_empty());
+    let Coded::Audio(sound) = pull.coded().await else { panic!() };
+    assert_eq!(sound.data.len(), 160);
+
+    let camera = Camera::start(&[Script::Play { sdp: &[VIDEO, PCMA], packets: 1, then_close: false }]).await;
+    let mut pull = Pull::start(camera.source());
+    let audio = loop {
+        if let Coded::AudioConfig(audio) = pull.coded().await {
+            break audio;
+        }
+    };
+    assert_eq!((audio.codec, audio.format), (AudioCodec::Pcma, Some((16_000, 2))));
+}
+
+#[tokio::test]
+async fn a_camera_whose_picture_cannot_be_decoded_is_heard() {
+    let camera = Camera::start(&[Script::Play { sdp: &[MJPEG, PCMU], packets: 3, then_close: false }]).await;
+    let mut pull = Pull::start(camera.source());
+    let complaint = pull.described().await.complaint.unwrap();
+    assert!(complaint.contains("MJPEG") && complaint.contains("H.264"), "{complaint}");
+    assert!(matches!(pull.coded().await, Coded::AudioConfig(_)));
+    assert!(matches!(pull.coded().await, Coded::Audio(_)));
+    assert!(!camera.heard("SETUP rtsp://127.0.0.1/cam/video"));
+    assert!(pull.failure().await.starts_with("no sound for"), "its silence ends it");
+}
+
+#[tokio::test]
+async fn a_camera_that_refuses_tcp_is_asked_for_udp() {
+    let camera = Camera::start(&[Script::PlayByUdp { sdp: &[VIDEO, PCMU], packets: 3, then_close: false }]).await;
+    let mut pull = Pull::start(camera.source());
+    assert!(matches!(pull.coded().await, Coded::VideoConfig(_)));
+    let (mut pictures, mut sounds) = (0, 0);
+    while pictures < 3 || sounds < 3 {
+        match pull.coded().await {
+            Coded::Video(_) => pictures += 1,
+            Coded::Audio(_) => sounds += 1,
+            _ => {}
+        }
+    }
+    assert!(camera.heard("RTP/AVP/TCP"), "TCP is tried first");
+}
+
+#[tokio::test]
+async fn the_address_may_name_the_transport() {
+    let camera = Camera::start(&[Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: false }]).await;
+    let mut pull = Pull::start(camera.source_by("rtspu"));
+    assert!(matches!(pull.coded().await, Coded::VideoConfig(_)));
+    assert!(!camera.heard("RTP/AVP/TCP"));
+    let camera = Camera::start(&[Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: false }]).await;
+    assert!(Pull::start(camera.source_by("rtspt")).failure().await.contains("461"));
+    assert!(!camera.heard("client_port"));
+}
+
+#[tokio::test]
+async fn a_camera_that_gives_its_streams_to_nobody_says_so_of_both_transports() {
+    let reason = Pull::start(Camera::start(&[Script::Stingy]).await.source()).failure().await;
+    assert!(reason.contains("TCP (SETUP: 461") && reason.contains("UDP (SETUP: 461"), "{reason}");
+}
+
+#[tokio::test]
+async fn sessions_by_udp_that_cannot_be_ended_do_not_pile_up() {
+    const SCRIPTS: &[Script] = &[
+        Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: false },
+        Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: true },
+        Script::Hang,
+    ];
+    let camera = Camera::start(SCRIPTS).await;
+    let (source, left) = (camera.source_by("rtspu"), Left::default());
+    drop(Session::start(&source, PATIENCE, &left).await.unwrap());
+    assert!(matches!(left.policy().await, TeardownPolicy::Auto));
+    assert!(camera.heard("TEARDOWN"), "a session that is left is ended");
+    // This camera is gone before it is told.
+    drop(Session::start(&source, PATIENCE, &left).await.unwrap());
+    assert!(matches!(left.policy().await, TeardownPolicy::Never));
+}
+
+#[tokio::test]
+async fn a_description_that_panics_its_reader_costs_one_connection() {
+    const SCRIPTS: &[Script] = &[
+        Script::Play { sdp: &["no line of SDP\r\n", "a=x\r\n", VIDEO], packets: 0, then_close: false },
+        Script::Play { sdp: &[VIDEO], packets: 1, then_close: false },
+    ];
+    let mut pull = Pull::start(Camera::start(SCRIPTS).await.source());
+    assert_eq!(pull.failure().await, session::Error::Reader.to_string());
+    while !matches!(pull.next().await, Seen::Opened(_)) {}
 }
 
 #[tokio::test]
 async fn a_camera_that_comes_back_is_a_new_publication() {
     const SCRIPTS: &[Script] = &[
-        Script::Play { sdp: &[VIDEO], pictures: 4, then_close: true },
+        Script::Play { sdp: &[VIDEO], packets: 4, then_close: true },
         Script::Hang,
-        Script::Play { sdp: &[VIDEO], pictures: 4, then_close: false },
+        Script::Play { sdp: &[VIDEO], packets: 4, then_close: false },
     ];
     let mut pull = Pull::start(Camera::start(SCRIPTS).await.source());
     let mut happened = Vec::new();
@@ -233,7 +427,7 @@ async fn a_camera_that_comes_back_is_a_new_publication() {
 
 #[tokio::test]
 async fn pictures_that_stop_end_the_connection() {
-    let camera = Camera::start(&[Script::Play { sdp: &[VIDEO], pictures: 2, then_close: false }]).await;
+    let camera = Camera::start(&[Script::Play { sdp: &[VIDEO], packets: 2, then_close: false }]).await;
     assert!(Pull::start(camera.source()).failure().await.starts_with("no picture for"));
 }
 
@@ -246,10 +440,10 @@ async fn a_refusal_names_the_credentials_and_does_not_show_them() {
 }
 
 #[tokio::test]
-async fn a_camera_without_h264_is_told_what_to_do() {
-    let camera = Camera::start(&[Script::Play { sdp: &[HEVC], pictures: 0, then_close: false }]).await;
+async fn a_camera_without_anything_that_plays_is_told_what_to_do() {
+    let camera = Camera::start(&[Script::Play { sdp: &[MJPEG, OPUS], packets: 0, then_close: false }]).await;
     let reason = Pull::start(camera.source()).failure().await;
-    assert!(reason.contains("h265") && reason.contains("H.264"), "{reason}");
+    assert!(reason.contains("MJPEG") && reason.contains("H.264"), "{reason}");
 }
 
 #[tokio::test]
@@ -262,7 +456,7 @@ async fn nobody_there_is_tried_again() {
 
 #[tokio::test]
 async fn an_ended_publication_ends_the_pull() {
-    let camera = Camera::start(&[Script::Play { sdp: &[VIDEO], pictures: 2, then_close: false }]).await;
+    let camera = Camera::start(&[Script::Play { sdp: &[VIDEO], packets: 2, then_close: false }]).await;
     let mut pull = Pull::start(camera.source());
     while !matches!(pull.next().await, Seen::Opened(_)) {}
     pull.ended.cancel();
