@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use rtmp_runtime::RtmpError;
 use rtmp_runtime::server::{ServerConfig, ServerEvent, ServerSession};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{timeout, timeout_at};
 
 use super::Limits;
@@ -27,6 +26,8 @@ pub(super) enum End {
     Dropped,
     #[error("the connection broke: {0}")]
     Broken(#[from] std::io::Error),
+    #[error("no connection inside TLS: {0}")]
+    Transport(std::io::Error),
     #[error("nothing was published within {0:?}")]
     NotPublished(Duration),
     #[error("no media for {0:?}")]
@@ -49,8 +50,8 @@ pub(super) enum End {
     Ended(#[from] Ended),
 }
 
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     peer: SocketAddr,
     limits: Limits,
     session: ServerSession,
@@ -58,16 +59,16 @@ pub(super) struct Connection {
     stream_id: u32,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, limits: Limits) -> Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, peer: SocketAddr, limits: Limits) -> Connection<S> {
         let config = ServerConfig::default().with_max_in_progress_bytes(limits.bytes_in_flight);
         Connection { stream, peer, limits, session: ServerSession::new(config), stream_id: 0 }
     }
 
-    /// Runs to the end of the connection and closes it.
-    pub(super) async fn run(mut self, directory: &dyn Directory) -> End {
-        let within = self.limits.publish_within;
-        let greeted = timeout(within, self.greet(directory)).await.unwrap_or(Err(End::NotPublished(within)));
+    /// Runs to the end of the connection and closes it. By `due` a `publish` has to be accepted.
+    pub(super) async fn run(mut self, directory: &dyn Directory, due: tokio::time::Instant) -> End {
+        let late = Err(End::NotPublished(self.limits.publish_within));
+        let greeted = timeout_at(due, self.greet(directory)).await.unwrap_or(late);
         let end = match greeted {
             Ok(greeted) => self.relay(greeted).await,
             Err(end) => end,
@@ -78,8 +79,6 @@ impl Connection {
 
     /// Leads a stranger from the handshake to an admitted `publish`.
     async fn greet(&mut self, directory: &dyn Directory) -> Result<Greeted, End> {
-        // Acknowledgements and replies are short and awaited.
-        self.stream.set_nodelay(true)?;
         let mut buffer = vec![0; PREAMBLE_READ];
         let (mut received, mut connected) = (0, false);
         loop {
@@ -114,7 +113,7 @@ impl Connection {
         }
     }
 
-    async fn admit(&self, directory: &dyn Directory, app: &str, name: &str) -> Result<Box<dyn Publication>, End> {
+    async fn admit(&mut self, directory: &dyn Directory, app: &str, name: &str) -> Result<Box<dyn Publication>, End> {
         let Address { app, key } = Address::parse(app, name).ok_or(Refused::UnknownKey)?;
         let publisher = Publisher { peer: self.peer, protocol: Protocol::Rtmp, app, key };
         let publication = directory.admit(&publisher).await?;
@@ -198,8 +197,12 @@ impl Connection {
         if bytes.is_empty() {
             return Ok(());
         }
-        let written = timeout(self.limits.write_within, self.stream.write_all(bytes)).await;
-        Ok(written.map_err(|_| End::NotReading)??)
+        // Flushed, as TLS may hold the last of it back.
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        Ok(timeout(self.limits.write_within, sent).await.map_err(|_| End::NotReading)??)
     }
 
     /// Tells the peer why, and closes without cutting off what it was told: a socket that is closed with bytes unread
