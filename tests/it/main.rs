@@ -16,5 +16,6 @@ mod stage_in_the_picture;
 mod starting_soon;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
+mod tls_on_every_door;
 mod viewer_page_keeps_going;
 mod who_may_publish;

@@ -9,10 +9,11 @@ use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{self, ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::{TlsConnector, client};
 
 use super::*;
 use crate::ingest::rtmp;
@@ -27,19 +28,25 @@ pub(in crate::server) fn self_made() -> (Tls, TempDir) {
 }
 
 /// A client that trusts what `tls` shows, and nothing else.
-pub(in crate::server) async fn connect(
+pub(in crate::server) async fn connect(tls: &Tls, at: SocketAddr) -> io::Result<client::TlsStream<TcpStream>> {
+    connect_as(tls, at, rustls::ALL_VERSIONS, &[]).await
+}
+
+async fn connect_as(
     tls: &Tls,
     at: SocketAddr,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> io::Result<client::TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(tls.shown.0.load().key.cert[0].clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    let mut config = ClientConfig::builder_with_provider(tls.provider.clone())
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::from(at.ip());
-    TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(at).await?).await
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::from(at.ip()), TcpStream::connect(at).await?).await
 }
 
 /// A pair of PEM files, written over what is there.
@@ -183,6 +190,25 @@ fn a_refusal_says_which_file_and_what_to_do() {
             assert!(refusal.contains(part), "{part:?} is missing in {refusal:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn both_versions_of_tls_are_spoken_and_http_1_1_is_agreed_on() {
+    let (tls, _folder) = self_made();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let accept = || async {
+        let (stream, _) = listener.accept().await.unwrap();
+        tls.for_http().accept(stream).await
+    };
+    for (version, name) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+        let (client, server) = tokio::join!(connect_as(&tls, at, &[version], &["h2", "http/1.1"]), accept());
+        let (_client, server) = (client.unwrap(), server.unwrap());
+        let agreed = server.get_ref().1;
+        assert_eq!((agreed.protocol_version(), agreed.alpn_protocol()), (Some(name), Some(&b"http/1.1"[..])));
+    }
+    let (client, server) = tokio::join!(connect_as(&tls, at, rustls::ALL_VERSIONS, &["h2"]), accept());
+    assert!(client.is_err() && server.is_err(), "HTTP/2 is not spoken");
 }
 
 /// Lets nobody in.
