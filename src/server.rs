@@ -1,7 +1,7 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → certificate → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources downwards,
-//! then delivery, then the log.
+//! Start: log → certificate → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources
+//! downwards, then delivery, then the log.
 
 mod door;
 mod http;
@@ -27,7 +27,6 @@ use crate::show::{self, Canvas, ShowId, Shows, SourceUrl, StreamKey};
 use crate::store::{self, Store};
 use crate::{api, pages};
 
-use self::door::Door as Entrance;
 pub use self::tls::Identity;
 use self::tls::Tls;
 
@@ -47,6 +46,7 @@ pub struct Addresses {
     pub http: SocketAddr,
     pub rtmp: SocketAddr,
     pub webrtc: SocketAddr,
+    /// Inside TLS, where the configuration has them.
     pub https: Option<SocketAddr>,
     pub rtmps: Option<SocketAddr>,
 }
@@ -119,7 +119,7 @@ impl Server {
             Some(https) => redirect::to_https(router.clone(), https.port()),
             None => router.clone(),
         };
-        tasks.spawn(http::serve(Entrance::new(http), None, plain, stop.clone()));
+        tasks.spawn(http::serve(door::Door::new(http), None, plain, stop.clone()));
 
         let identity = tls.as_ref().map(Tls::identity);
         if let Some(tls) = tls {
@@ -127,7 +127,7 @@ impl Server {
                 tasks.spawn(publishers.serve(rtmps, tls.for_rtmp(), stop.clone()));
             }
             if let Some(https) = https {
-                tasks.spawn(http::serve(Entrance::new(https), Some(tls.for_http()), router.clone(), stop.clone()));
+                tasks.spawn(http::serve(door::Door::new(https), Some(tls.for_http()), router.clone(), stop.clone()));
             }
             tasks.spawn(tls.keep(stop.clone()));
         }

@@ -201,8 +201,8 @@ async fn both_versions_of_tls_are_spoken_and_http_1_1_is_agreed_on() {
         let (stream, _) = listener.accept().await.unwrap();
         tls.for_http().accept(stream).await
     };
-    for (version, name) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
-        let (client, server) = tokio::join!(connect_as(&tls, at, &[version], &["h2", "http/1.1"]), accept());
+    for (versions, name) in [([&TLS12], ProtocolVersion::TLSv1_2), ([&TLS13], ProtocolVersion::TLSv1_3)] {
+        let (client, server) = tokio::join!(connect_as(&tls, at, &versions, &["h2", "http/1.1"]), accept());
         let (_client, server) = (client.unwrap(), server.unwrap());
         let agreed = server.get_ref().1;
         assert_eq!((agreed.protocol_version(), agreed.alpn_protocol()), (Some(name), Some(&b"http/1.1"[..])));
