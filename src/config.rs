@@ -25,6 +25,7 @@ pub struct Config {
     /// Addresses that viewers can reach; the host's own when empty.
     pub public_ips: Vec<IpAddr>,
     pub listen: Listen,
+    pub tls: Tls,
     pub shows: Vec<Show>,
     /// A folder whose `NAME.html` files stand in for the built-in templates.
     pub templates: Option<PathBuf>,
@@ -33,7 +34,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The three doors. Port 0 takes any free port.
+/// The doors. Port 0 takes any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Pages, API, WHEP.
@@ -42,6 +43,30 @@ pub struct Listen {
     pub rtmp: SocketAddr,
     /// UDP, one port for every viewer.
     pub webrtc: SocketAddr,
+    /// What `http` serves, inside TLS.
+    pub https: Option<SocketAddr>,
+    /// What `rtmp` takes, inside TLS.
+    pub rtmps: Option<SocketAddr>,
+}
+
+/// What the doors inside TLS show of themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Absent: a self-made certificate, kept in `data_dir`.
+    pub given: Option<CertificateFiles>,
+    /// DNS names and IP addresses by which others reach this machine: a self-made certificate is for them, and the printed links
+    /// use the first.
+    pub names: Vec<String>,
+    /// Whether the plain HTTP door sends people to the one inside TLS.
+    pub redirect: bool,
+}
+
+/// A certificate that the operator got elsewhere, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The server's own certificate, then those that lead to the authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// A show that the configuration brings; more may be made through the API.
@@ -125,6 +150,7 @@ impl Default for Config {
             admin_token: None,
             public_ips: Vec::new(),
             listen: Listen::default(),
+            tls: Tls::default(),
             shows: Vec::new(),
             templates: None,
             fonts: None,
@@ -136,17 +162,23 @@ impl Default for Config {
 impl Listen {
     /// The same ports, reachable from this machine only.
     pub fn on_loopback(mut self) -> Listen {
-        for door in [&mut self.http, &mut self.rtmp, &mut self.webrtc] {
+        let plain = [&mut self.http, &mut self.rtmp, &mut self.webrtc];
+        for door in plain.into_iter().chain(&mut self.https).chain(&mut self.rtmps) {
             door.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         self
+    }
+
+    /// Whether anything listens inside TLS.
+    pub fn within_tls(&self) -> bool {
+        self.https.is_some() || self.rtmps.is_some()
     }
 }
 
 impl Default for Listen {
     fn default() -> Listen {
         let anywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        Listen { http: anywhere(8080), rtmp: anywhere(1935), webrtc: anywhere(8189) }
+        Listen { http: anywhere(8080), rtmp: anywhere(1935), webrtc: anywhere(8189), https: None, rtmps: None }
     }
 }
 
@@ -207,6 +239,7 @@ mod tests {
         let config = parse(&switched_on, &[]).unwrap();
         assert_eq!(config.limits, Limits::default());
         assert!(config.shows[0].canvas.is_some() && config.shows[0].source.is_some() && config.admin_token.is_some());
+        assert!(config.listen.https.is_some() && config.listen.rtmps.is_some() && config.tls.given.is_some());
     }
 
     #[test]
@@ -219,6 +252,9 @@ mod tests {
                 ("HAWKER_LISTEN__HTTP", "127.0.0.1:0"),
                 ("HAWKER_PUBLIC_IP", "203.0.113.7, 2001:db8::7"),
                 ("HAWKER_LIMITS__VIEWERS", "12"),
+                ("HAWKER_LISTEN__HTTPS", "[::1]:8443"),
+                ("HAWKER_TLS__NAMES", "live.example.com, 203.0.113.7"),
+                ("HAWKER_TLS__REDIRECT", "true"),
                 ("HAWKER_SHOW__0__STREAM_KEY", "12345678901234567890"),
                 ("HAWKER_SHOW__1__ID", "second"),
                 ("HAWKER_SHOW__1__CANVAS__WIDTH", "640"),
@@ -231,6 +267,11 @@ mod tests {
         assert_eq!(config.listen.http.to_string(), "127.0.0.1:0");
         assert_eq!(config.public_ips.len(), 2);
         assert_eq!(config.limits.viewers, 12);
+        assert_eq!(config.listen.https, Some("[::1]:8443".parse().unwrap()));
+        assert_eq!(
+            (config.tls.names, config.tls.redirect),
+            (vec!["live.example.com".into(), "203.0.113.7".into()], true)
+        );
         assert_eq!(config.shows[0].stream_key.as_ref().unwrap().expose(), "12345678901234567890");
         assert_eq!(config.shows[1].canvas.unwrap().resolution, Resolution::new(640, 360));
         assert_eq!(config.shows[1].canvas.unwrap().fps, 30);
@@ -258,6 +299,13 @@ mod tests {
                 &["`show[0].canvas.fps`", "0", "60"],
             ),
             ("[limits]\nviewers = 0", &[], &["`limits.viewers`", "0"]),
+            ("[listen]\nhttps = \"443\"", &[], &["`listen.https`", "\"443\"", "ADDRESS:PORT"]),
+            ("[tls]\ncertificate = \"c.pem\"", &[], &["`tls.key`", "missing", "private key"]),
+            ("[tls]\nkey = \"k.pem\"", &[], &["`tls.certificate`", "missing"]),
+            ("[tls]\ncertificate = \"c\"\nkey = \"k\"", &[], &["`tls.certificate`", "\"c\"", "`listen.https`"]),
+            ("[tls]\nredirect = true", &[], &["`tls.redirect`", "true", "`listen.https`"]),
+            ("[tls]\nnames = [\"https://a.example\"]", &[], &["`tls.names`", "https://a.example", "without"]),
+            ("", &[("HAWKER_TLS__REDIRECT", "yes")], &["HAWKER_TLS__REDIRECT", "true or false"]),
             ("", &[("HAWKER_LISTEN__HTP", "x")], &["HAWKER_LISTEN__HTP"]),
             ("", &[("HAWKER_LIMITS__VIEWERS", "many")], &["HAWKER_LIMITS__VIEWERS", "whole number"]),
             ("", &[("HAWKER_SHOW__3__ID", "x")], &["HAWKER_SHOW__3__ID"]),

@@ -29,7 +29,8 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve {
-        /// The configuration; samples/hawker.toml shows every key. Without it, defaults and HAWKER_… variables.
+        /// The configuration; samples/hawker.toml shows every key, HTTPS and RTMPS among them. Without it, defaults and
+        /// HAWKER_… variables.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -80,9 +81,9 @@ async fn demonstrate(demo: Demo) -> Result<()> {
 async fn start(mut config: Config) -> Result<(Server, AdminToken)> {
     let token = config.admin_token()?;
     config.admin_token = Some(token.token.clone());
-    let (data_dir, public_ip) = (config.data_dir.clone(), config.public_ips.first().copied());
+    let asked = config.clone();
     let server = Server::start(config, Arc::new(SystemClock)).await?;
-    print_links(&server, &token, &data_dir, public_ip).await?;
+    print_links(&server, &token, &asked).await?;
     Ok((server, token))
 }
 
@@ -96,26 +97,43 @@ async fn drain(server: Server, mut signals: Signals) -> Result<()> {
 }
 
 /// What a person needs to go on: where to look, where to point OBS, and which file holds the token.
-async fn print_links(server: &Server, token: &AdminToken, data_dir: &Path, public_ip: Option<IpAddr>) -> Result<()> {
-    let host = public_ip.unwrap_or_else(outward);
+async fn print_links(server: &Server, token: &AdminToken, config: &Config) -> Result<()> {
+    let host = config.public_ips.first().copied().unwrap_or_else(outward);
+    // A certificate is for a name: the address under it is of no use inside TLS.
+    let within_tls = |bound: SocketAddr| match config.tls.names.first().map(|name| (name, name.parse::<IpAddr>())) {
+        Some((_, Ok(ip))) => SocketAddr::new(ip, bound.port()).to_string(),
+        Some((name, Err(_))) => format!("{name}:{}", bound.port()),
+        None => reachable(bound, host).to_string(),
+    };
     let addresses = server.addresses();
-    let http = reachable(addresses.http, host);
+    let http = format!("http://{}", reachable(addresses.http, host));
+    let https = addresses.https.map(|bound| format!("https://{}", within_tls(bound)));
     let doors = server.doors().await;
     let to_terminal = io::stdout().is_terminal();
-    let mut lines = format!(
-        "HTTP     http://{http}\nRTMP     rtmp://{}/live\nWebRTC   udp {}\n",
-        reachable(addresses.rtmp, host),
-        reachable(addresses.webrtc, host)
-    );
+    let mut lines = format!("HTTP     {http}\n");
+    if let Some(https) = &https {
+        lines += &format!("HTTPS    {https}\n");
+    }
+    lines += &format!("RTMP     rtmp://{}/live\n", reachable(addresses.rtmp, host));
+    if let Some(bound) = addresses.rtmps {
+        lines += &format!("RTMPS    rtmps://{}/live\n", within_tls(bound));
+    }
+    lines += &format!("WebRTC   udp {}\n", reachable(addresses.webrtc, host));
+    // The one that browsers open without a warning.
+    let pages = https.filter(|_| config.tls.redirect || config.tls.given.is_some()).unwrap_or(http);
     for door in &doors {
-        lines += &format!("Viewer   http://{http}/s/{}\n", door.show);
+        lines += &format!("Viewer   {pages}/s/{}\n", door.show);
+    }
+    if let Some(identity) = server.identity() {
+        let self_made = identity.self_made.as_ref().map(|path| format!("  self-made, {}", path.display()));
+        lines += &format!("Certificate  SHA-256 {}{}\n", identity.fingerprint, self_made.unwrap_or_default());
     }
     if to_terminal {
         for door in &doors {
             lines += &format!("Stream key  {}  {}\n", door.show, door.stream_key.expose());
         }
     } else {
-        lines += &format!("Stream keys  {}\n", keep_keys(data_dir, &doors)?.display());
+        lines += &format!("Stream keys  {}\n", keep_keys(&config.data_dir, &doors)?.display());
     }
     if let Some(path) = &token.path {
         lines += &format!("Admin token  {}\n", path.display());

@@ -201,6 +201,10 @@ mod tests {
             let (_, headers, page) = fetch(&router, path).await;
             let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
             assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"));
+            assert!(
+                !policy.contains("frame-ancestors") && !headers.contains_key(header::X_FRAME_OPTIONS),
+                "shops frame it"
+            );
             assert!(!page.contains("<style") && !page.contains("style=\"") && !page.contains("onclick"));
             assert!(page.matches("<script").count() == page.matches("<script type=\"module\" src=").count());
         }

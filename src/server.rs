@@ -1,16 +1,17 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources downwards,
-//! then delivery, then the log.
+//! Start: log → certificate → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources
+//! downwards, then delivery, then the log.
 
 mod door;
+mod http;
+mod redirect;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,9 +27,13 @@ use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey};
 use crate::store::{self, Store};
 use crate::{api, pages};
 
+pub use self::tls::Identity;
+use self::tls::Tls;
+
 /// A running server.
 pub struct Server {
     addresses: Addresses,
+    identity: Option<Identity>,
     shows: Arc<Shows>,
     router: axum::Router,
     stop: CancellationToken,
@@ -41,6 +46,9 @@ pub struct Addresses {
     pub http: SocketAddr,
     pub rtmp: SocketAddr,
     pub webrtc: SocketAddr,
+    /// Inside TLS, where the configuration has them.
+    pub https: Option<SocketAddr>,
+    pub rtmps: Option<SocketAddr>,
 }
 
 /// A show as the person who starts the server needs it.
@@ -57,8 +65,10 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("templates and fonts: {0}")]
     Painter(#[from] PaintError),
-    #[error("listening for {what} on {at}: {error}: is another server running there?")]
+    #[error("listening for {what} on {at}: {error}: {}", advice(error))]
     Listen { what: &'static str, at: SocketAddr, error: io::Error },
+    #[error("TLS: {0}")]
+    Tls(#[from] tls::Error),
     #[error("the shows: {0}")]
     Show(#[from] show::Error),
     #[error("show {show:?} of the configuration: {reason}")]
@@ -67,17 +77,16 @@ pub enum Error {
     Token(#[from] config::Error),
 }
 
-/// How long requests that run may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(5);
-
 impl Server {
     /// Opens everything; returns once every door listens.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, Error> {
         let admin_token = config.admin_token()?.token;
         let listen = config.listen;
-        let failed = |what, at| move |error| Error::Listen { what, at, error };
 
         let store = Store::open(&config.data_dir).await?;
+        let tls =
+            listen.within_tls().then(|| Tls::open(&config.tls, &config.data_dir, &config.public_ips, clock.clone()));
+        let tls = tls.transpose()?;
         let painter = PainterConfig { templates: config.templates.clone(), fonts: config.fonts.clone() };
         let painter = Arc::new(Painter::new(painter)?);
         let deliver = Deliver::bind(deliver::Config {
@@ -86,48 +95,53 @@ impl Server {
             max_viewers: config.limits.viewers,
             clock: clock.clone(),
         });
-        let deliver = Arc::new(deliver.map_err(failed("WebRTC", listen.webrtc))?);
+        let at = listen.webrtc;
+        let deliver = Arc::new(deliver.map_err(|error| Error::Listen { what: "WebRTC", at, error })?);
         // Before the shows: a port that is taken leaves nothing half begun.
-        let rtmp_listener = TcpListener::bind(listen.rtmp).await.map_err(failed("RTMP", listen.rtmp))?;
-        let http_listener = TcpListener::bind(listen.http).await.map_err(failed("HTTP", listen.http))?;
-        let addresses = Addresses {
-            http: http_listener.local_addr().map_err(failed("HTTP", listen.http))?,
-            rtmp: rtmp_listener.local_addr().map_err(failed("RTMP", listen.rtmp))?,
-            webrtc: deliver.local_addr(),
-        };
+        let (rtmp, rtmp_at) = bind("RTMP", listen.rtmp).await?;
+        let (http, http_at) = bind("HTTP", listen.http).await?;
+        let (rtmps, rtmps_at) = bind_some("RTMPS", listen.rtmps).await?.unzip();
+        let (https, https_at) = bind_some("HTTPS", listen.https).await?.unzip();
+        let addresses =
+            Addresses { http: http_at, rtmp: rtmp_at, webrtc: deliver.local_addr(), https: https_at, rtmps: rtmps_at };
         let parts = Parts { store, painter, deliver, clock, start: start_pipeline };
         let configured = config.shows.iter().map(configured).collect::<Result<Vec<_>, Error>>()?;
         let shows = Shows::open(parts, configured).await?;
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let limits = rtmp::Limits { connections: config.limits.publishers, ..rtmp::Limits::default() };
-        tasks.spawn(rtmp::serve(rtmp_listener, shows.clone(), limits, stop.clone()));
+        let publishers = rtmp::Doors::new(shows.clone(), limits);
+        tasks.spawn(publishers.clone().serve(rtmp, rtmp::Plain, stop.clone()));
 
         let api = api::Api::new(shows.clone(), admin_token, config.limits.image_bytes);
         let router = api::router(api).merge(pages::router(listed(&shows)));
-        let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
-        // Answers are short: they leave at once.
-        let http = door::Door::new(http_listener).tap_io(|connection| drop(connection.stream().set_nodelay(true)));
-        let stopping = stop.clone();
-        tasks.spawn(async move {
-            let serve = axum::serve(http, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
-            let deadline = async {
-                stopping.cancelled().await;
-                tokio::time::sleep(DRAIN).await;
-            };
-            tokio::select! {
-                served = serve => if let Err(error) = served {
-                    tracing::error!(%error, "HTTP ended");
-                },
-                () = deadline => tracing::warn!("requests that did not end in time were cut off"),
+        let plain = match https_at.filter(|_| config.tls.redirect) {
+            Some(https) => redirect::to_https(router.clone(), https.port()),
+            None => router.clone(),
+        };
+        tasks.spawn(http::serve(door::Door::new(http), None, plain, stop.clone()));
+
+        let identity = tls.as_ref().map(Tls::identity);
+        if let Some(tls) = tls {
+            if let Some(rtmps) = rtmps {
+                tasks.spawn(publishers.serve(rtmps, tls.for_rtmp(), stop.clone()));
             }
-        });
+            if let Some(https) = https {
+                tasks.spawn(http::serve(door::Door::new(https), Some(tls.for_http()), router.clone(), stop.clone()));
+            }
+            tasks.spawn(tls.keep(stop.clone()));
+        }
         tasks.close();
-        Ok(Server { addresses, shows, router, stop, tasks })
+        Ok(Server { addresses, identity, shows, router, stop, tasks })
     }
 
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// What the doors inside TLS show of themselves, when there are any.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Every show with its key, in the order of their ids.
@@ -152,6 +166,32 @@ impl Server {
         // The last holders of delivery: dropping them joins its threads.
         let (router, shows) = (self.router, self.shows);
         let _ = tokio::task::spawn_blocking(move || drop((router, shows))).await;
+    }
+}
+
+async fn bind(what: &'static str, at: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bound = async {
+        let listener = TcpListener::bind(at).await?;
+        let at = listener.local_addr()?;
+        Ok((listener, at))
+    };
+    bound.await.map_err(|error| Error::Listen { what, at, error })
+}
+
+async fn bind_some(what: &'static str, at: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, Error> {
+    match at {
+        Some(at) => bind(what, at).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE (AmbientCapabilities in a systemd unit), or take a higher port"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
+        _ => "is another server running there?",
     }
 }
 

@@ -20,10 +20,19 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
                 table.insert(key.to_owned(), Value::String(text));
             }
             ["public_ip"] => {
-                let list = text.split(',').map(|ip| Value::String(ip.trim().to_owned())).collect();
-                table.insert("public_ip".to_owned(), Value::Array(list));
+                table.insert("public_ip".to_owned(), list(&text));
             }
-            ["listen", key @ ("http" | "rtmp" | "webrtc")] => {
+            ["tls", "names"] => {
+                inner(table, "tls", &name)?.insert("names".to_owned(), list(&text));
+            }
+            ["tls", "redirect"] => {
+                let redirect = text.trim().parse().map_err(|_| refuse(&name, "it takes true or false"))?;
+                inner(table, "tls", &name)?.insert("redirect".to_owned(), Value::Boolean(redirect));
+            }
+            ["tls", key @ ("certificate" | "key")] => {
+                inner(table, "tls", &name)?.insert(key.to_owned(), Value::String(text));
+            }
+            ["listen", key @ ("http" | "rtmp" | "webrtc" | "https" | "rtmps")] => {
                 inner(table, "listen", &name)?.insert(key.to_owned(), Value::String(text));
             }
             ["limits", key @ ("viewers" | "publishers" | "image_bytes")] => {
@@ -44,7 +53,7 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
             ["show", index, "canvas", "fit"] => {
                 inner(show(table, index, &name)?, "canvas", &name)?.insert("fit".to_owned(), Value::String(text));
             }
-            ["listen" | "limits" | "show", _, ..] => {
+            ["listen" | "limits" | "show" | "tls", _, ..] => {
                 return Err(refuse(&name, "no such key; samples/hawker.toml lists them all"));
             }
             _ => {}
@@ -67,6 +76,10 @@ fn show<'a>(table: &'a mut Table, index: &str, name: &str) -> Result<&'a mut Tab
 fn inner<'a>(table: &'a mut Table, key: &str, name: &str) -> Result<&'a mut Table, Error> {
     let value = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
     value.as_table_mut().ok_or_else(|| refuse(name, "the file has something else than a table there"))
+}
+
+fn list(text: &str) -> Value {
+    Value::Array(text.split(',').map(|entry| Value::String(entry.trim().to_owned())).collect())
 }
 
 fn whole(text: &str, name: &str) -> Result<Value, Error> {

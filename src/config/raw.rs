@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
+use tokio_rustls::rustls::pki_types::ServerName;
 use toml::{Table, Value};
 
-use super::{Canvas, Config, Error, Fit, Limits, Listen, Secret, Show};
+use super::{Canvas, CertificateFiles, Config, Error, Fit, Limits, Listen, Secret, Show, Tls};
 use crate::media::Resolution;
 
 #[derive(Deserialize)]
@@ -20,6 +21,8 @@ struct Raw {
     public_ip: OneOrMany,
     #[serde(default)]
     listen: RawListen,
+    #[serde(default)]
+    tls: RawTls,
     #[serde(default)]
     show: Vec<RawShow>,
     templates: Option<String>,
@@ -34,6 +37,18 @@ struct RawListen {
     http: Option<String>,
     rtmp: Option<String>,
     webrtc: Option<String>,
+    https: Option<String>,
+    rtmps: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: Option<String>,
+    key: Option<String>,
+    #[serde(default)]
+    names: OneOrMany,
+    redirect: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -89,15 +104,19 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
         }
         shows.push(show);
     }
+    let listen = Listen {
+        http: door("listen.http", raw.listen.http)?.unwrap_or(default.listen.http),
+        rtmp: door("listen.rtmp", raw.listen.rtmp)?.unwrap_or(default.listen.rtmp),
+        webrtc: door("listen.webrtc", raw.listen.webrtc)?.unwrap_or(default.listen.webrtc),
+        https: door("listen.https", raw.listen.https)?,
+        rtmps: door("listen.rtmps", raw.listen.rtmps)?,
+    };
     Ok(Config {
         data_dir: folder("data_dir", raw.data_dir)?.unwrap_or(default.data_dir),
         admin_token: raw.admin_token.map(|token| admin_token(token.0)).transpose()?,
         public_ips: raw.public_ip.0.iter().map(|text| ip(text)).collect::<Result<_, _>>()?,
-        listen: Listen {
-            http: door("listen.http", raw.listen.http, default.listen.http)?,
-            rtmp: door("listen.rtmp", raw.listen.rtmp, default.listen.rtmp)?,
-            webrtc: door("listen.webrtc", raw.listen.webrtc, default.listen.webrtc)?,
-        },
+        tls: tls(raw.tls, &listen)?,
+        listen,
         shows,
         templates: folder("templates", raw.templates)?,
         fonts: folder("fonts", raw.fonts)?,
@@ -217,9 +236,44 @@ fn source(secret: Secret, show: &str, name: &str) -> Result<Secret, Error> {
     Ok(secret)
 }
 
-fn door(key: &str, text: Option<String>, default: SocketAddr) -> Result<SocketAddr, Error> {
-    let Some(text) = text else { return Ok(default) };
-    text.parse().map_err(|_| refuse(key, quoted(&text), "write ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080"))
+fn door(key: &str, text: Option<String>) -> Result<Option<SocketAddr>, Error> {
+    let parse = |text: String| {
+        text.parse().map_err(|_| refuse(key, quoted(&text), "write ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080"))
+    };
+    text.map(parse).transpose()
+}
+
+fn tls(raw: RawTls, listen: &Listen) -> Result<Tls, Error> {
+    let missing = |key| refuse(key, "missing", "name the PEM files of both the certificate and its private key");
+    let given = match (file("tls.certificate", raw.certificate)?, file("tls.key", raw.key)?) {
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => return Err(missing("tls.key")),
+        (None, Some(_)) => return Err(missing("tls.certificate")),
+    };
+    if let Some(files) = given.as_ref().filter(|_| !listen.within_tls()) {
+        let seen = quoted(&files.certificate.to_string_lossy());
+        let advice = "nothing listens that would show it: set `listen.https`, `listen.rtmps` or both";
+        return Err(refuse("tls.certificate", seen, advice));
+    }
+    let redirect = raw.redirect.unwrap_or(false);
+    if redirect && listen.https.is_none() {
+        return Err(refuse("tls.redirect", "true", "there is nowhere to send people to: set `listen.https`"));
+    }
+    let names = raw.names.0.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
+    Ok(Tls { given, names, redirect })
+}
+
+fn name(text: &str) -> Result<String, Error> {
+    let name = text.trim();
+    match ServerName::try_from(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(_) => Err(refuse(
+            "tls.names",
+            quoted(text),
+            "write DNS names or IP addresses without https:// and without a port, such as live.example.com",
+        )),
+    }
 }
 
 fn ip(text: &str) -> Result<IpAddr, Error> {
@@ -231,6 +285,13 @@ fn ip(text: &str) -> Result<IpAddr, Error> {
 fn folder(key: &str, text: Option<String>) -> Result<Option<PathBuf>, Error> {
     match text {
         Some(text) if text.trim().is_empty() => Err(refuse(key, "empty", "name a folder, or leave it out")),
+        text => Ok(text.map(PathBuf::from)),
+    }
+}
+
+fn file(key: &str, text: Option<String>) -> Result<Option<PathBuf>, Error> {
+    match text {
+        Some(text) if text.trim().is_empty() => Err(refuse(key, "empty", "name a PEM file, or leave it out")),
         text => Ok(text.map(PathBuf::from)),
     }
 }

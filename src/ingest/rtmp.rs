@@ -1,19 +1,23 @@
 //! RTMP ingest: takes publishers in over TCP as OBS and ffmpeg speak it (Adobe RTMP 1.0).
 //!
-//! `rtmp-runtime` knows the protocol and does no I/O; this room owns the sockets, the time limits and the doors. A
-//! connection is a stranger until its key was accepted: until then it may send 64 KiB and take ten seconds, and a
-//! publisher holds at most [`Limits::bytes_in_flight`] of unfinished messages.
+//! `rtmp-runtime` knows the protocol and does no I/O; this room owns the sockets, the time limits and the doors. What lies
+//! between TCP and RTMP, nothing or TLS, is the server's to say ([`Transport`]). A connection is a stranger until its key was
+//! accepted: until then it may send 64 KiB and take ten seconds, and a publisher holds at most [`Limits::bytes_in_flight`] of
+//! unfinished messages.
 
 mod address;
 mod connection;
 mod door;
 mod status;
 
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -21,6 +25,7 @@ use tracing::Instrument;
 use self::connection::{Connection, End};
 use self::door::{Door, Pass};
 use super::source::Directory;
+use crate::telemetry::Tally;
 
 /// What one connection, and all of them together, may take.
 #[derive(Clone, Debug)]
@@ -29,7 +34,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at a time from one address (one /64 network of IPv6).
     pub connections_from_one_address: usize,
-    /// From the TCP connection to an accepted `publish`.
+    /// From the TCP connection to an accepted `publish`, a TLS handshake included.
     pub publish_within: Duration,
     /// Between one access unit of a publisher and the next.
     pub media_within: Duration,
@@ -52,71 +57,123 @@ impl Default for Limits {
     }
 }
 
-/// Serves publishers until `stop` is cancelled; returns when the last connection is closed.
-pub async fn serve(listener: TcpListener, directory: Arc<dyn Directory>, limits: Limits, stop: CancellationToken) {
-    let door = Door::new(limits.connections, limits.connections_from_one_address);
-    let connections = TaskTracker::new();
-    let turned_away = Tally::default();
-    let refused = Arc::new(Tally::default());
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => match door.enter(peer.ip()) {
-                Ok(pass) => {
-                    let span = tracing::info_span!("ingest", %peer);
-                    // Acknowledgements and replies are short and awaited.
-                    let _ = stream.set_nodelay(true);
-                    let connection = Connection::new(stream, peer, limits.clone());
-                    let due = tokio::time::Instant::now() + limits.publish_within;
-                    let attended = attend(connection, due, pass, directory.clone(), refused.clone(), stop.clone());
-                    connections.spawn(attended.instrument(span));
-                }
-                Err(full) => {
-                    if let Some(times) = turned_away.count(Instant::now()) {
-                        tracing::warn!(%peer, reason = %full, times, "RTMP connections turned away");
-                    }
-                }
-            },
-            Err(error) => {
-                // Out of file descriptors, most likely; to try at once would spin.
-                if let Some(times) = turned_away.count(Instant::now()) {
-                    tracing::warn!(%error, times, "no RTMP connection could be accepted");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
+/// What carries RTMP over a TCP connection: the connection itself, or TLS inside it.
+pub trait Transport: Clone + Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Opens it on an accepted connection. Whoever calls sets the deadline.
+    fn open(&self, connection: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// One connection from its first byte to its last.
-async fn attend(
-    connection: Connection<TcpStream>,
-    due: tokio::time::Instant,
-    pass: Pass,
+/// RTMP on bare TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Transport for Plain {
+    type Stream = TcpStream;
+
+    async fn open(&self, connection: TcpStream) -> io::Result<TcpStream> {
+        Ok(connection)
+    }
+}
+
+/// The RTMP doors of a server, which share the limits. Clones are the same doors.
+#[derive(Clone)]
+pub struct Doors {
     directory: Arc<dyn Directory>,
+    limits: Limits,
+    door: Door,
+    turned_away: Arc<Tally>,
     refused: Arc<Tally>,
-    stop: CancellationToken,
-) {
-    let end = tokio::select! {
-        () = stop.cancelled() => End::Stopped,
-        end = connection.run(directory.as_ref(), due) => end,
-    };
-    match end {
-        End::Refused(_) | End::Unsupported(_) => {
-            if let Some(times) = refused.count(Instant::now()) {
-                tracing::warn!(%end, times, "publishers refused");
+}
+
+impl Doors {
+    pub fn new(directory: Arc<dyn Directory>, limits: Limits) -> Doors {
+        let door = Door::new(limits.connections, limits.connections_from_one_address);
+        Doors { directory, limits, door, turned_away: Arc::default(), refused: Arc::default() }
+    }
+
+    /// Serves publishers until `stop` is cancelled; returns when the last connection is closed.
+    pub async fn serve(self, listener: TcpListener, transport: impl Transport, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match self.door.enter(peer.ip()) {
+                    Ok(pass) => {
+                        let span = tracing::info_span!("ingest", %peer);
+                        let attended = self.clone().attend(stream, peer, transport.clone(), pass, stop.clone());
+                        connections.spawn(attended.instrument(span));
+                    }
+                    Err(full) => {
+                        if let Some(times) = self.turned_away.count(Instant::now()) {
+                            tracing::warn!(%peer, reason = %full, times, "RTMP connections turned away");
+                        }
+                    }
+                },
+                Err(error) => {
+                    // Out of file descriptors, most likely; to try at once would spin.
+                    if let Some(times) = self.turned_away.count(Instant::now()) {
+                        tracing::warn!(%error, times, "no RTMP connection could be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
-        // Strangers come and go by the thousand; a publisher that was on air has told already.
-        _ => tracing::debug!(%end, "connection closed"),
+        drop(listener);
+        connections.close();
+        connections.wait().await;
     }
-    drop(pass);
+
+    /// One connection from its first byte to its last.
+    async fn attend(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        transport: impl Transport,
+        pass: Pass,
+        stop: CancellationToken,
+    ) {
+        let end = tokio::select! {
+            () = stop.cancelled() => End::Stopped,
+            end = self.receive(stream, peer, transport) => end,
+        };
+        match end {
+            End::Refused(_) | End::Unsupported(_) => {
+                if let Some(times) = self.refused.count(Instant::now()) {
+                    tracing::warn!(%end, times, "publishers refused");
+                }
+            }
+            // An encoder that does not trust our certificate looks like any stranger: it must be told.
+            End::Transport(_) => {
+                if let Some(times) = self.refused.count(Instant::now()) {
+                    tracing::warn!(%end, times, "publishers did not get through to RTMP");
+                }
+            }
+            // Strangers come and go by the thousand; a publisher that was on air has told already.
+            _ => tracing::debug!(%end, "connection closed"),
+        }
+        drop(pass);
+    }
+
+    async fn receive(&self, stream: TcpStream, peer: SocketAddr, transport: impl Transport) -> End {
+        let within = self.limits.publish_within;
+        let due = tokio::time::Instant::now() + within;
+        // Acknowledgements and replies are short and awaited.
+        if let Err(error) = stream.set_nodelay(true) {
+            return End::Broken(error);
+        }
+        match timeout_at(due, transport.open(stream)).await {
+            Ok(Ok(stream)) => {
+                Connection::new(stream, peer, self.limits.clone()).run(self.directory.as_ref(), due).await
+            }
+            Ok(Err(error)) => End::Transport(error),
+            Err(_) => End::NotPublished(within),
+        }
+    }
 }
 
 /// One connection over any stream, without a socket and its door: for `fuzz`.
@@ -126,30 +183,6 @@ pub(super) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, direct
     Connection::new(stream, peer, limits).run(directory, due).await;
 }
 
-/// Counts a kind of event that strangers can cause at will, so that it is told at most once in ten seconds.
-#[derive(Debug, Default)]
-struct Tally(Mutex<Counted>);
-
-#[derive(Debug, Default)]
-struct Counted {
-    told: Option<Instant>,
-    untold: u64,
-}
-
-impl Tally {
-    /// Counts one; when it is time to tell, how many there were since the last time.
-    fn count(&self, now: Instant) -> Option<u64> {
-        let mut counted = self.0.lock().expect("no panic while a tally is held");
-        counted.untold += 1;
-        if counted.told.is_some_and(|told| now.saturating_duration_since(told) < TELL_EVERY) {
-            return None;
-        }
-        counted.told = Some(now);
-        Some(std::mem::take(&mut counted.untold))
-    }
-}
-
-const TELL_EVERY: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The HTTP door: so many connections at a time, and none that only stands in it.
+//! A door for HTTP, with or without TLS behind it: so many connections at a time, and none that only stands in it.
 
 use std::future::Future;
 use std::io;
@@ -8,44 +8,63 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-/// Connections at a time. Further ones wait in the kernel's queue; publishers and viewers have doors of their own.
+use crate::telemetry::Tally;
+
+/// Connections at a time through one door. Further ones wait in the kernel's queue; publishers and viewers have doors of their own.
 const CONNECTIONS: usize = 1024;
 /// A connection on which neither side says anything for this long is closed: longer than any request may take.
 const IDLE: Duration = Duration::from_secs(60);
+/// Before the next try, when the process is out of files: to try at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener whose connections are counted and timed.
 pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    failed: Tally,
 }
 
 impl Door {
     pub(super) fn new(listener: TcpListener) -> Door {
-        Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS)), failed: Tally::default() }
+    }
+
+    /// The next connection, once there is a place for it. May be given up and asked again.
+    pub(super) async fn accept(&self) -> (Connection, SocketAddr) {
+        let place = self.places.clone().acquire_owned().await.expect("the door is never closed");
+        loop {
+            // Answers are short: they leave at once.
+            match self
+                .listener
+                .accept()
+                .await
+                .and_then(|(stream, peer)| stream.set_nodelay(true).map(|()| (stream, peer)))
+            {
+                Ok((stream, peer)) => {
+                    let idle = Box::pin(tokio::time::sleep(IDLE));
+                    return (Connection { stream, idle, _place: place }, peer);
+                }
+                Err(error) if gone(&error) => {}
+                Err(error) => {
+                    if let Some(times) = self.failed.count(std::time::Instant::now()) {
+                        tracing::warn!(%error, times, "no HTTP connection could be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 }
 
-impl Listener for Door {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = self.places.clone().acquire_owned().await.expect("the door is never closed");
-        // Errors of single connections, and a process out of files, are waited out in there.
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
-        let idle = Box::pin(tokio::time::sleep(IDLE));
-        (Connection { stream, idle, _place: place }, peer)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
+/// Whether it is the peer's own error: it left before it was let in.
+fn gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidInput | NotConnected)
 }
 
 /// A connection that ends when it is idle, and gives its place back.
@@ -56,10 +75,6 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
     /// `done` as it is, unless nothing was done for too long.
     fn timed<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
@@ -118,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_door_waits_for_a_place() {
-        let (mut door, address) = door(1).await;
+        let (door, address) = door(1).await;
         let (_first, _second) =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let (held, _) = door.accept().await;
@@ -131,7 +146,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_is_closed() {
-        let (mut door, address) = door(1).await;
+        let (door, address) = door(1).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         let (mut connection, _) = door.accept().await;
         client.write_all(b"hello").await.unwrap();

@@ -20,5 +20,6 @@ mod stays_on_air;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
 mod the_doctor_tells_sellers;
+mod tls_on_every_door;
 mod viewer_page_keeps_going;
 mod who_may_publish;

@@ -26,6 +26,8 @@ pub(super) enum End {
     Dropped,
     #[error("the connection broke: {0}")]
     Broken(#[from] std::io::Error),
+    #[error("no connection inside TLS: {0}")]
+    Transport(std::io::Error),
     #[error("nothing was published within {0:?}")]
     NotPublished(Duration),
     #[error("no media for {0:?}")]
@@ -111,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn admit(&self, directory: &dyn Directory, app: &str, name: &str) -> Result<Box<dyn Publication>, End> {
+    async fn admit(&mut self, directory: &dyn Directory, app: &str, name: &str) -> Result<Box<dyn Publication>, End> {
         let Address { app, key } = Address::parse(app, name).ok_or(Refused::UnknownKey)?;
         let publisher = Publisher { peer: self.peer, protocol: Protocol::Rtmp, app, key };
         let publication = directory.admit(&publisher).await?;
@@ -195,8 +197,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let written = timeout(self.limits.write_within, self.stream.write_all(bytes)).await;
-        Ok(written.map_err(|_| End::NotReading)??)
+        // Flushed, as TLS may hold the last of it back.
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        Ok(timeout(self.limits.write_within, sent).await.map_err(|_| End::NotReading)??)
     }
 
     /// Tells the peer why, and closes without cutting off what it was told: a socket that is closed with bytes unread

@@ -8,9 +8,7 @@ use rtmp_runtime::amf0::{Amf0Value, Command};
 use rtmp_runtime::chunk::{ChunkWriter, Message};
 use rtmp_runtime::client::{ClientConfig, ClientEvent, ClientSession};
 use rtmp_runtime::message::ProtocolControl;
-use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -87,7 +85,7 @@ impl Server {
         let (sender, seen) = mpsc::channel(units);
         let (ended, stop) = (CancellationToken::new(), CancellationToken::new());
         let directory = Arc::new(FakeDirectory { seen: sender, ended: ended.clone() });
-        let serving = tokio::spawn(serve(listener, directory, limits, stop.clone()));
+        let serving = tokio::spawn(Doors::new(directory, limits).serve(listener, Plain, stop.clone()));
         Server { address, seen, ended, stop, serving }
     }
 
@@ -487,13 +485,39 @@ async fn stopping_ends_every_connection() {
     drained(&mut client.stream).await;
 }
 
-#[test]
-fn what_strangers_cause_is_told_in_aggregate() {
-    let tally = Tally::default();
-    let start = Instant::now();
-    assert_eq!(tally.count(start), Some(1));
-    for _ in 0..99 {
-        assert_eq!(tally.count(start + TELL_EVERY / 2), None);
+/// A peer that takes part in nothing.
+#[derive(Clone)]
+struct Stuck;
+
+impl Transport for Stuck {
+    type Stream = TcpStream;
+
+    async fn open(&self, _: TcpStream) -> io::Result<TcpStream> {
+        std::future::pending().await
     }
-    assert_eq!(tally.count(start + TELL_EVERY), Some(100));
+}
+
+#[tokio::test]
+async fn a_transport_that_never_opens_holds_its_place_no_longer_than_a_publish_may_take() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seen, _) = mpsc::channel(1);
+    let directory = Arc::new(FakeDirectory { seen, ended: CancellationToken::new() });
+    let stop = CancellationToken::new();
+    let doors = Doors::new(directory, Limits { connections: 1, ..quick() });
+    let serving = tokio::spawn(doors.clone().serve(listener, Stuck, stop.clone()));
+    let begun = Instant::now();
+    let mut stuck = TcpStream::connect(address).await.unwrap();
+    drained(&mut TcpStream::connect(address).await.unwrap()).await;
+    assert!(begun.elapsed() < quick().publish_within, "the second is turned away at once");
+    drained(&mut stuck).await;
+    assert!(begun.elapsed() >= quick().publish_within);
+    let free = async {
+        while doors.door.enter(address.ip()).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, free).await.expect("the place is given back");
+    stop.cancel();
+    serving.await.unwrap();
 }

@@ -59,7 +59,8 @@ impl Browser {
             .map(|&argument| argument.to_owned())
             .chain([format!("--user-data-dir={}", profile.path().display())])
             .collect();
-        let capabilities = json!({ "pageLoadStrategy": "eager", "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
+        // Certificates that the server under trial made for itself are taken, as a buyer would after a warning.
+        let capabilities = json!({ "acceptInsecureCerts": true, "pageLoadStrategy": "eager", "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().cloned().expect("it is an object"))
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -70,6 +71,13 @@ impl Browser {
 
     pub async fn go(&self, url: &str) {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Everything from here on is asked of the page in the first frame.
+    pub async fn enter_frame(&self) {
+        let frame = self.client.find(fantoccini::Locator::Css("iframe")).await;
+        let entered = frame.unwrap_or_else(|error| panic!("the page has a frame: {error}")).enter_frame().await;
+        entered.unwrap_or_else(|error| panic!("the frame can be entered: {error}"));
     }
 
     /// The value of a JavaScript function body in the page.

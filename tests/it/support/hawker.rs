@@ -16,6 +16,7 @@ use super::publisher::Publisher;
 pub struct Hawker {
     data: TempDir,
     show: String,
+    environment: Vec<(String, String)>,
     process: Child,
     pub http: Url,
     /// `rtmp://HOST:PORT/live`
@@ -36,12 +37,24 @@ impl Hawker {
 
     /// As `start`, with more lines in the show's part of the configuration.
     pub async fn start_with(show: &str) -> Hawker {
+        Hawker::start_under(show, Vec::new()).await
+    }
+
+    /// As `start`, with doors inside TLS too, and further variables such as `HAWKER_TLS__KEY`.
+    pub async fn start_within_tls(further: &[(&str, &str)]) -> Hawker {
+        let free = "127.0.0.1:0";
+        let doors = [("HAWKER_LISTEN__HTTPS", free), ("HAWKER_LISTEN__RTMPS", free)];
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        Hawker::start_under("", doors.iter().chain(further).map(owned).collect()).await
+    }
+
+    async fn start_under(show: &str, environment: Vec<(String, String)>) -> Hawker {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let free = "127.0.0.1:0";
-        let (process, doors) = launch(data.path(), show, &[free, free, free]).await;
+        let (process, doors) = launch(data.path(), show, &environment, &[free, free, free]).await;
         let [http, rtmp, webrtc] = doors;
         let http = Url::parse(&http).unwrap_or_else(|error| panic!("{http}: {error}"));
-        Hawker { data, show: show.to_owned(), process, http, rtmp, webrtc }
+        Hawker { data, show: show.to_owned(), environment, process, http, rtmp, webrtc }
     }
 
     pub fn api(&self) -> Api {
@@ -82,7 +95,8 @@ impl Hawker {
     pub async fn start_again(&mut self) {
         let http = self.http.authority().to_owned();
         let rtmp = self.rtmp.trim_start_matches("rtmp://").trim_end_matches("/live").to_owned();
-        let (process, _) = launch(self.data.path(), &self.show, &[&http, &rtmp, &self.webrtc]).await;
+        let doors = [&*http, &*rtmp, &*self.webrtc];
+        let (process, _) = launch(self.data.path(), &self.show, &self.environment, &doors).await;
         self.process = process;
     }
 
@@ -93,6 +107,13 @@ impl Hawker {
     /// What the server wrote to stdout and stderr last.
     pub fn said(&self) -> Vec<String> {
         self.process.said()
+    }
+
+    /// What it printed under this label when it started, such as `https://HOST:PORT` under `HTTPS`.
+    pub fn told(&self, label: &str) -> String {
+        let said = self.said();
+        let told = said.iter().find_map(|line| labelled(line, label));
+        told.unwrap_or_else(|| panic!("nothing was told of {label}: {said:#?}"))
     }
 
     pub fn id(&self) -> u32 {
@@ -120,7 +141,12 @@ impl Hawker {
 }
 
 /// Starts the server and waits until it is ready; gives what it told of its HTTP, RTMP and WebRTC doors.
-async fn launch(folder: &Path, show: &str, listen: &[&str; 3]) -> (Child, [String; 3]) {
+async fn launch(
+    folder: &Path,
+    show: &str,
+    environment: &[(String, String)],
+    listen: &[&str; 3],
+) -> (Child, [String; 3]) {
     let [http, rtmp, webrtc] = listen;
     let config = format!(
         r#"
@@ -141,13 +167,9 @@ stream_key = "{STREAM_KEY}"
     std::fs::write(&path, config).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let program = std::env::var_os("HAWKER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hawker").into());
     let mut command = Command::new(program);
-    command.arg("serve").arg("--config").arg(&path).current_dir(folder);
+    command.arg("serve").arg("--config").arg(&path).current_dir(folder).envs(environment.iter().cloned());
     let mut process = Child::spawn("hawker", command);
-    let told = |label: &'static str| {
-        move |line: &str| {
-            line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
-        }
-    };
+    let told = |label: &'static str| move |line: &str| labelled(line, label);
     let http = process.says("its HTTP address", STARTING, told("HTTP")).await;
     let rtmp = process.says("its RTMP address", STARTING, told("RTMP")).await;
     let webrtc = process.says("its WebRTC address", STARTING, told("WebRTC")).await;
@@ -157,6 +179,11 @@ stream_key = "{STREAM_KEY}"
     })
     .await;
     (process, [http, rtmp, webrtc.trim_start_matches("udp").trim().to_owned()])
+}
+
+/// The rest of a line that begins with this label.
+fn labelled(line: &str, label: &str) -> Option<String> {
+    line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).map(|rest| rest.trim().to_owned())
 }
 
 const STARTING: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod browser;
 pub mod camera;
+pub mod certificate;
 pub mod child;
 pub mod clip;
 pub mod digits;
