@@ -181,6 +181,22 @@ impl Shows {
         if key.is_some_and(taken) { Err(Error::KeyTaken) } else { Ok(()) }
     }
 
+    /// The show that a publisher's key leads to.
+    fn published_by(&self, publisher: &Publisher) -> Result<Handle, Refused> {
+        // Every key is compared, so that the time tells nothing about which one was near.
+        let mut found = None;
+        for show in self.list() {
+            if show.state().stream_key.is(&publisher.key) {
+                found = Some(show);
+            }
+        }
+        match found.filter(|_| publisher.app == APP) {
+            Some(show) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
+            Some(show) => Ok(show),
+            None => Err(Refused::UnknownKey),
+        }
+    }
+
     async fn create(&self, id: ShowId, wanted: Wanted, rev: u64) -> Result<Handle, Error> {
         if self.read().len() >= MOST_SHOWS {
             return Err(Error::Full { most: MOST_SHOWS });
@@ -281,23 +297,15 @@ impl Shows {
 
 #[async_trait]
 impl Directory for Shows {
+    async fn check(&self, publisher: &Publisher) -> Result<(), Refused> {
+        self.published_by(publisher).map(drop)
+    }
+
     async fn admit(&self, publisher: &Publisher) -> Result<Box<dyn Publication>, Refused> {
-        // Every key is compared, so that the time tells nothing about which one was near.
-        let mut found = None;
-        for show in self.list() {
-            if show.state().stream_key.is(&publisher.key) {
-                found = Some(show);
-            }
-        }
-        match found.filter(|_| publisher.app == APP) {
-            Some(show) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
-            Some(show) => {
-                let publication = show.publish(publisher);
-                // The key may have been changed in between: dropped, the publication ends.
-                if show.state().stream_key.is(&publisher.key) { Ok(publication) } else { Err(Refused::UnknownKey) }
-            }
-            None => Err(Refused::UnknownKey),
-        }
+        let show = self.published_by(publisher)?;
+        let publication = show.publish(publisher);
+        // The key may have been changed in between: dropped, the publication ends.
+        if show.state().stream_key.is(&publisher.key) { Ok(publication) } else { Err(Refused::UnknownKey) }
     }
 }
 
