@@ -22,7 +22,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The operator's own token; made at the first start and kept in `data_dir` when absent ([`Config::admin_token`]).
     pub admin_token: Option<Secret>,
-    /// Addresses that viewers can reach; the host's own when empty.
+    /// Addresses that viewers and publishers by WHIP can reach; the host's own when empty.
     pub public_ips: Vec<IpAddr>,
     pub listen: Listen,
     pub shows: Vec<Show>,
@@ -33,15 +33,17 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The three doors. Port 0 takes any free port.
+/// The doors. Port 0 takes any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Pages, API, WHEP.
+    /// Pages, API, WHEP and WHIP.
     pub http: SocketAddr,
     /// TCP, for OBS and ffmpeg.
     pub rtmp: SocketAddr,
     /// UDP, one port for every viewer.
     pub webrtc: SocketAddr,
+    /// UDP, one port for every publisher by WHIP, which begins on `http`.
+    pub whip: SocketAddr,
 }
 
 /// A show that the configuration brings; more may be made through the API.
@@ -70,7 +72,7 @@ pub struct Canvas {
 pub struct Limits {
     /// Viewers of all shows together.
     pub viewers: usize,
-    /// RTMP connections, publishing or still shaking hands.
+    /// RTMP connections, and as many sessions by WHIP, publishing or still shaking hands.
     pub publishers: usize,
     /// Bytes of one uploaded picture.
     pub image_bytes: usize,
@@ -122,7 +124,7 @@ impl Default for Config {
 impl Listen {
     /// The same ports, reachable from this machine only.
     pub fn on_loopback(mut self) -> Listen {
-        for door in [&mut self.http, &mut self.rtmp, &mut self.webrtc] {
+        for door in [&mut self.http, &mut self.rtmp, &mut self.webrtc, &mut self.whip] {
             door.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         self
@@ -132,7 +134,7 @@ impl Listen {
 impl Default for Listen {
     fn default() -> Listen {
         let anywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        Listen { http: anywhere(8080), rtmp: anywhere(1935), webrtc: anywhere(8189) }
+        Listen { http: anywhere(8080), rtmp: anywhere(1935), webrtc: anywhere(8189), whip: anywhere(8190) }
     }
 }
 

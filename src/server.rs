@@ -1,6 +1,6 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources downwards,
+//! Start: log → painter → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their sources downwards,
 //! then delivery, then the log.
 
 mod door;
@@ -19,6 +19,7 @@ use crate::commerce::line::Title;
 use crate::config::{self, Config, Secret};
 use crate::deliver::{self, Deliver};
 use crate::ingest::rtmp;
+use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
 use crate::overlay::{PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
@@ -41,6 +42,7 @@ pub struct Addresses {
     pub http: SocketAddr,
     pub rtmp: SocketAddr,
     pub webrtc: SocketAddr,
+    pub whip: SocketAddr,
 }
 
 /// A show as the person who starts the server needs it.
@@ -89,11 +91,13 @@ impl Server {
         let deliver = Arc::new(deliver.map_err(failed("WebRTC", listen.webrtc))?);
         // Before the shows: a port that is taken leaves nothing half begun.
         let rtmp_listener = TcpListener::bind(listen.rtmp).await.map_err(failed("RTMP", listen.rtmp))?;
+        let whip_socket = whip::bind(listen.whip).map_err(failed("WHIP", listen.whip))?;
         let http_listener = TcpListener::bind(listen.http).await.map_err(failed("HTTP", listen.http))?;
         let addresses = Addresses {
             http: http_listener.local_addr().map_err(failed("HTTP", listen.http))?,
             rtmp: rtmp_listener.local_addr().map_err(failed("RTMP", listen.rtmp))?,
             webrtc: deliver.local_addr(),
+            whip: whip_socket.local_addr().map_err(failed("WHIP", listen.whip))?,
         };
         let parts = Parts { store, painter, deliver, clock, start: start_pipeline };
         let configured = config.shows.iter().map(configured).collect::<Result<Vec<_>, Error>>()?;
@@ -103,7 +107,13 @@ impl Server {
         let limits = rtmp::Limits { connections: config.limits.publishers, ..rtmp::Limits::default() };
         tasks.spawn(rtmp::serve(rtmp_listener, shows.clone(), limits, stop.clone()));
 
-        let api = api::Api::new(shows.clone(), admin_token, config.limits.image_bytes);
+        let limits = whip::Limits { publishers: config.limits.publishers, ..whip::Limits::default() };
+        let whip = Whip::new(whip_socket, config.public_ips, shows.clone(), limits);
+        let whip = Arc::new(whip.map_err(failed("WHIP", listen.whip))?);
+        let (serving, stopping) = (whip.clone(), stop.clone());
+        tasks.spawn(async move { serving.serve(stopping).await });
+
+        let api = api::Api::new(shows.clone(), whip, admin_token, config.limits.image_bytes);
         let router = api::router(api).merge(pages::router(listed(&shows)));
         let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         // Answers are short: they leave at once.

@@ -23,7 +23,7 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
                 let list = text.split(',').map(|ip| Value::String(ip.trim().to_owned())).collect();
                 table.insert("public_ip".to_owned(), Value::Array(list));
             }
-            ["listen", key @ ("http" | "rtmp" | "webrtc")] => {
+            ["listen", key @ ("http" | "rtmp" | "webrtc" | "whip")] => {
                 inner(table, "listen", &name)?.insert(key.to_owned(), Value::String(text));
             }
             ["limits", key @ ("viewers" | "publishers" | "image_bytes")] => {

@@ -34,6 +34,7 @@ struct RawListen {
     http: Option<String>,
     rtmp: Option<String>,
     webrtc: Option<String>,
+    whip: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +95,7 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
             http: door("listen.http", raw.listen.http, default.listen.http)?,
             rtmp: door("listen.rtmp", raw.listen.rtmp, default.listen.rtmp)?,
             webrtc: door("listen.webrtc", raw.listen.webrtc, default.listen.webrtc)?,
+            whip: door("listen.whip", raw.listen.whip, default.listen.whip)?,
         },
         shows,
         templates: folder("templates", raw.templates)?,

@@ -17,4 +17,5 @@ mod starting_soon;
 #[allow(dead_code, reason = "the measurements in tests/bench use what the trials do not")]
 mod support;
 mod viewer_page_keeps_going;
+mod whip_publishers_play;
 mod who_may_publish;

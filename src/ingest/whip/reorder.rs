@@ -231,7 +231,7 @@ mod tests {
         bench.given(0);
         bench.insert(5, 13);
         assert_eq!(bench.reorder.ask(bench.at(5)), [11, 12]);
-        assert_eq!(bench.reorder.ask(bench.at(10)), [], "the answer is on its way");
+        assert!(bench.reorder.ask(bench.at(10)).is_empty(), "the answer is on its way");
         bench.insert(20, 12);
         assert_eq!(bench.reorder.ask(bench.at(45)), [11]);
         assert_eq!(bench.given(154), []);

@@ -180,7 +180,7 @@ pub struct Health {
 /// What a publisher sends.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Input {
-    /// `RTMP` or `RTSP`.
+    /// `RTMP`, `RTSP` or `WHIP`.
     pub protocol: String,
     /// What the encoder calls itself.
     pub encoder: Option<String>,
