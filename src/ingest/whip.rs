@@ -188,6 +188,7 @@ impl Whip {
         let span = tracing::info_span!("ingest", peer = %publisher.peer);
         let relay = Relay {
             sends_video: accepted.video.is_some(),
+            configs: Vec::new(),
             session: Session::new(answered, accepted, candidates, Instant::now()),
             route,
             datagrams,

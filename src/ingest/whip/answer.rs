@@ -99,7 +99,7 @@ fn negotiate(
 fn media_engine(accepted: &Accepted) -> Result<MediaEngine, RtcError> {
     let mut engine = MediaEngine::default();
     if let Some(video) = &accepted.video {
-        engine.register_codec(video_codec(video, accepted.transport_cc), RtpCodecKind::Video)?;
+        engine.register_codec(video_codec(video, accepted.transport_cc()), RtpCodecKind::Video)?;
         if let Some(payload_type) = video.rtx {
             let sdp_fmtp_line = format!("apt={}", video.format.payload_type);
             let rtx = codec(MIME_TYPE_RTX, 90_000, 0, sdp_fmtp_line, vec![]);
@@ -107,12 +107,12 @@ fn media_engine(accepted: &Accepted) -> Result<MediaEngine, RtcError> {
         }
     }
     if let Some(Format { payload_type, parameters }) = &accepted.audio {
-        let feedback = if accepted.transport_cc { vec![feedback("transport-cc", "")] } else { vec![] };
+        let feedback = if accepted.transport_cc() { vec![feedback("transport-cc", "")] } else { vec![] };
         let opus = codec(MIME_TYPE_OPUS, 48_000, 2, parameters.clone(), feedback);
         let opus = RTCRtpCodecParameters { rtp_codec: opus, payload_type: *payload_type };
         engine.register_codec(opus, RtpCodecKind::Audio)?;
     }
-    if accepted.transport_cc {
+    if accepted.transport_cc() {
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
             engine.register_header_extension(
                 RTCRtpHeaderExtensionCapability { uri: TRANSPORT_CC.into() },

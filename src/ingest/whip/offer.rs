@@ -23,8 +23,13 @@ pub(super) struct Accepted {
     pub(super) video: Option<Video>,
     /// Opus.
     pub(super) audio: Option<Format>,
-    /// Every packet bears a number of the transport, and the publisher wants to hear when each arrived.
-    pub(super) transport_cc: bool,
+}
+
+impl Accepted {
+    /// Whether packets bear a number of the transport, and the publisher wants to hear when each arrived.
+    pub(super) fn transport_cc(&self) -> bool {
+        self.video.as_ref().is_some_and(|video| video.transport_cc)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub(super) struct Video {
     pub(super) rtx: Option<u8>,
     /// It sends again what is asked for.
     pub(super) nack: bool,
+    /// It finds its bitrate by when its packets arrived.
+    pub(super) transport_cc: bool,
     /// It heeds a limit to its bitrate.
     pub(super) remb: bool,
 }
@@ -75,12 +82,11 @@ impl Offer {
         if video.is_none() && audio.is_none() {
             return Err(Error::SendsNothing);
         }
-        let transport_cc = video.is_some_and(Section::transport_cc);
         let video =
             video.map(|section| section.video().ok_or_else(|| Error::NoVideoCodec { offered: section.encodings() }));
         let audio =
             audio.map(|section| section.opus().ok_or_else(|| Error::NoAudioCodec { offered: section.encodings() }));
-        let accepted = Accepted { video: video.transpose()?, audio: audio.transpose()?, transport_cc };
+        let accepted = Accepted { video: video.transpose()?, audio: audio.transpose()? };
         let keep = |line: &&&str| !line.starts_with("a=candidate:") && **line != "a=end-of-candidates";
         let sdp = lines.iter().filter(keep).flat_map(|line| [line, "\r\n"]).collect();
         Ok(Offer { sdp, accepted })
@@ -154,6 +160,7 @@ impl<'a> Section<'a> {
             payload,
             rtx: self.preferred.iter().copied().find(repeats),
             nack: self.has_feedback(of, "nack"),
+            transport_cc: self.numbers_packets() && self.has_feedback(of, "transport-cc"),
             remb: self.has_feedback(of, "goog-remb"),
             format,
         })
@@ -174,7 +181,8 @@ impl<'a> Section<'a> {
         })
     }
 
-    fn transport_cc(&self) -> bool {
+    /// Whether every packet bears a number of the transport.
+    fn numbers_packets(&self) -> bool {
         self.attributes.iter().any(|line| line.starts_with("a=extmap:") && line.ends_with(TRANSPORT_CC))
     }
 
@@ -216,8 +224,10 @@ pub(super) mod tests {
         let numbers: Vec<String> = formats.iter().map(|format| format.0.to_string()).collect();
         let mut section = format!("m={kind} 9 UDP/TLS/RTP/SAVPF {}\r\n{TRANSPORT}a=mid:{mid}\r\n", numbers.join(" "));
         for (number, encoding, parameters) in formats {
-            section +=
-                &format!("a=rtpmap:{number} {encoding}\r\na=rtcp-fb:{number} nack\r\na=rtcp-fb:{number} nack pli\r\n");
+            section += &format!("a=rtpmap:{number} {encoding}\r\n");
+            for feedback in ["nack", "nack pli", "transport-cc"] {
+                section += &format!("a=rtcp-fb:{number} {feedback}\r\n");
+            }
             if !parameters.is_empty() {
                 section += &format!("a=fmtp:{number} {parameters}\r\n");
             }
@@ -258,7 +268,7 @@ pub(super) mod tests {
     fn sound_alone_and_picture_alone_are_taken() {
         let sound = format!("{HEAD}{}", section("audio", 0, "a=sendrecv\r\n", &[(111, "opus/48000/2", "")]));
         let accepted = Offer::parse(&sound).unwrap().accepted;
-        assert!(accepted.video.is_none() && accepted.audio.is_some() && !accepted.transport_cc);
+        assert!(accepted.video.is_none() && accepted.audio.is_some() && !accepted.transport_cc());
         let picture = format!("{HEAD}{}", section("video", 0, "", &[(96, "VP8/90000", "")]));
         let accepted = Offer::parse(&picture).unwrap().accepted;
         assert!(accepted.video.is_some() && accepted.audio.is_none(), "sendrecv is the default");

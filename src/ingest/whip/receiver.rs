@@ -81,7 +81,12 @@ impl Receiver {
         };
         if let Some(video) = &self.accepted.video {
             if header.payload_type == video.format.payload_type {
+                let before = self.video.ssrc;
                 if self.video.belongs(header.ssrc, now, &mut self.timeline, Kind::Video) {
+                    if before != self.video.ssrc {
+                        // A stream begins with a keyframe, unless we missed it.
+                        self.key_again = now + FIRST_KEY_WITHIN;
+                    }
                     self.video.reorder.insert(packet);
                 }
                 return;
@@ -177,7 +182,7 @@ impl Receiver {
             self.key_again = now + KEY_EVERY;
             feedback.push(Box::new(PictureLossIndication { sender_ssrc: self.ssrc, media_ssrc }));
         }
-        if !self.accepted.transport_cc && video.remb && self.limit_again <= now {
+        if !video.transport_cc && video.remb && self.limit_again <= now {
             self.limit_again = now + LIMIT_EVERY;
             feedback.push(Box::new(ReceiverEstimatedMaximumBitrate {
                 sender_ssrc: self.ssrc,
@@ -191,7 +196,7 @@ impl Receiver {
     /// When [`Receiver::take`] or [`Receiver::feedback`] has something new to say without another packet.
     pub(super) fn due(&self) -> Option<Instant> {
         let needs_key = self.video.ssrc.is_some() && self.pictures.as_ref().is_some_and(Pictures::needs_key);
-        let limits = self.video.ssrc.is_some() && !self.accepted.transport_cc;
+        let limits = self.video.ssrc.is_some() && !self.accepted.transport_cc();
         [
             self.video.reorder.due(),
             self.video.reorder.ask_due(),
@@ -234,6 +239,7 @@ impl Stream {
 const VIDEO_HOLD: Duration = Duration::from_millis(150);
 /// Nothing is sent again of sound: this is for packets that overtook each other.
 const AUDIO_HOLD: Duration = Duration::from_millis(60);
+const FIRST_KEY_WITHIN: Duration = Duration::from_millis(300);
 const KEY_EVERY: Duration = Duration::from_millis(500);
 const LIMIT_EVERY: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
@@ -260,8 +266,15 @@ mod tests {
         fn new() -> Bench {
             let start = Instant::now();
             let format = |payload_type| Format { payload_type, parameters: String::new() };
-            let video = Video { payload: Payload::Vp8, format: format(VIDEO), rtx: Some(RTX), nack: true, remb: true };
-            let accepted = Accepted { video: Some(video), audio: Some(format(AUDIO)), transport_cc: true };
+            let video = Video {
+                payload: Payload::Vp8,
+                format: format(VIDEO),
+                rtx: Some(RTX),
+                nack: true,
+                transport_cc: true,
+                remb: true,
+            };
+            let accepted = Accepted { video: Some(video), audio: Some(format(AUDIO)) };
             Bench { receiver: Receiver::new(accepted, 1, start), start }
         }
 
@@ -324,9 +337,10 @@ mod tests {
         let mut bench = Bench::new();
         bench.picture(0, 5);
         assert_eq!(bench.taken(0), [""; 0]);
-        assert_eq!(bench.asked(0), (vec![], true));
-        assert_eq!(bench.asked(10), (vec![], false), "the answer is on its way");
-        assert_eq!(bench.asked(510), (vec![], true));
+        assert_eq!(bench.asked(0), (vec![], false), "it may be on its way");
+        assert_eq!(bench.asked(300), (vec![], true));
+        assert_eq!(bench.asked(310), (vec![], false), "the answer is on its way");
+        assert_eq!(bench.asked(800), (vec![], true));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) struct Relay {
     pub(super) publisher: Publisher,
     pub(super) encoder: Option<String>,
     pub(super) sends_video: bool,
+    /// Configurations that came before the show let it in.
+    pub(super) configs: Vec<Coded>,
     /// The publisher's DELETE.
     pub(super) leave: CancellationToken,
 }
@@ -125,7 +127,7 @@ impl Relay {
         &mut self,
         directory: &dyn Directory,
         on_air: &mut Option<OnAir>,
-        media: Vec<Coded>,
+        mut media: Vec<Coded>,
     ) -> Result<bool, End> {
         let on_air = match on_air {
             Some(on_air) => on_air,
@@ -136,8 +138,11 @@ impl Relay {
                     _ => false,
                 };
                 if !media.iter().any(shows) {
+                    let is_config = |coded: &Coded| matches!(coded, Coded::VideoConfig(_) | Coded::AudioConfig(_));
+                    self.configs.extend(media.into_iter().filter(is_config));
                     return Ok(false);
                 }
+                media.splice(..0, self.configs.drain(..));
                 on_air.insert(self.admit(directory).await?)
             }
         };
