@@ -261,3 +261,6 @@ fn random<const BYTES: usize>() -> [u8; BYTES] {
     aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
     bytes
 }
+
+#[cfg(test)]
+mod tests;

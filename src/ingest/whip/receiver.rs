@@ -143,6 +143,10 @@ impl Receiver {
         // WebRTC has no pictures out of order: they are shown as they are decoded.
         let at = self.timeline.at(Kind::Video, picture.timestamp, picture.arrived);
         let Picture { key, data, arrived, .. } = picture;
+        if key {
+            // What is lost from here on is asked for at once.
+            self.key_again = arrived;
+        }
         self.ready.push(Coded::Video(AccessUnit { pts: at, dts: at, key, data, arrived }));
     }
 

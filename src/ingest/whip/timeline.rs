@@ -146,7 +146,7 @@ mod tests {
 
     fn ntp(millis: u64) -> u64 {
         let seconds = 3_900_000_000 + millis / 1000;
-        seconds << 32 | (millis % 1000 << 32) / 1000
+        (seconds << 32) | (((millis % 1000) << 32) / 1000)
     }
 
     fn millis(time: Duration) -> i64 {
