@@ -1,4 +1,4 @@
-//! HTTP: the JSON API under `/api/v1`, WHEP and what a viewer's page asks, health and metrics.
+//! HTTP: the JSON API under `/api/v1`, WHIP for publishers, WHEP and what a viewer's page asks, health and metrics.
 //!
 //! The domain below knows no HTTP; here its errors become problem+json (RFC 9457), once. Every route is declared with its
 //! documentation, so `/api/openapi.json` cannot say other than what is served.
@@ -10,9 +10,11 @@ mod live;
 mod metrics;
 mod problem;
 mod products;
+mod sdp;
 mod shows;
 mod stage;
 mod whep;
+mod whip;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +37,14 @@ pub use auth::{Operator, Role};
 pub use problem::Problem;
 
 use crate::config::Secret;
+use crate::ingest::whip::Whip;
 use crate::overlay::Photo;
 use crate::show::{Handle, ShowId, Shows};
 
 /// What the routes work on.
 pub struct Api {
     shows: Arc<Shows>,
+    whip: Arc<Whip>,
     /// What an operator must bring.
     admin_token: Secret,
     /// Bytes of one uploaded picture.
@@ -70,7 +74,7 @@ pub fn router(api: Api) -> Router {
 
 /// Bytes of a JSON body.
 const MOST_JSON: usize = 64 << 10;
-/// Requests of a kind (operators', public, viewers') being worked on; further ones wait, within [`LONGEST`]. Health and metrics
+/// Requests of a kind (operators', public, viewers', publishers') being worked on; further ones wait, within [`LONGEST`]. Health and metrics
 /// never wait.
 const AT_A_TIME: usize = 256;
 /// How long any request may take, its upload included.
@@ -78,9 +82,10 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 impl Api {
     /// `most_image_bytes` bounds one uploaded picture; what [`Photo`] takes bounds it too.
-    pub fn new(shows: Arc<Shows>, admin_token: Secret, most_image_bytes: usize) -> Api {
+    pub fn new(shows: Arc<Shows>, whip: Arc<Whip>, admin_token: Secret, most_image_bytes: usize) -> Api {
         Api {
             shows,
+            whip,
             admin_token,
             most_image_bytes: most_image_bytes.min(Photo::MOST_BYTES),
             uploads: Semaphore::new(4),
@@ -111,6 +116,7 @@ fn show_id(id: &str) -> Result<ShowId, Problem> {
         (name = "shows", description = "Shows and how they are set up"),
         (name = "products", description = "What a show sells"),
         (name = "stage", description = "What is on the picture now"),
+        (name = "publishers", description = "WHIP: OBS and browsers publish with a show's stream key"),
         (name = "viewers", description = "What a viewer's page asks: public"),
         (name = "operation", description = "Is it well, what does it do"),
     )
@@ -120,7 +126,11 @@ struct Document;
 fn documented() -> OpenApiRouter<Arc<Api>> {
     let mut document = Document::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    let mut stream_key = Http::new(HttpAuthScheme::Bearer);
+    stream_key.description = Some("A show's stream key".into());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", bearer);
+    components.add_security_scheme("stream_key", SecurityScheme::Http(stream_key));
 
     let operators = OpenApiRouter::new()
         .routes(routes!(shows::list))
@@ -144,7 +154,12 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(whep::join, whep::options))
         .routes(routes!(whep::leave, whep::resource_options))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME));
-    let public = public.merge(viewers).layer(middleware::map_response(whep::open_to_all));
+    let publishers = OpenApiRouter::new()
+        .routes(routes!(whip::publish, whip::options))
+        .routes(routes!(whip::publish_to, whip::show_options))
+        .routes(routes!(whip::leave, whip::resource_options))
+        .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME));
+    let public = public.merge(viewers).merge(publishers).layer(middleware::map_response(sdp::open_to_all));
     OpenApiRouter::with_openapi(document)
         .nest("/api/v1", operators)
         .merge(public)

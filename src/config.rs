@@ -22,7 +22,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The operator's own token; made at the first start and kept in `data_dir` when absent ([`Config::admin_token`]).
     pub admin_token: Option<Secret>,
-    /// Addresses that viewers can reach; the host's own when empty.
+    /// Addresses that viewers and publishers by WHIP can reach; the host's own when empty.
     pub public_ips: Vec<IpAddr>,
     pub listen: Listen,
     pub tls: Tls,
@@ -37,7 +37,7 @@ pub struct Config {
 /// The doors. Port 0 takes any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Pages, API, WHEP.
+    /// Pages, API, WHEP and WHIP.
     pub http: SocketAddr,
     /// TCP, for OBS and ffmpeg.
     pub rtmp: SocketAddr,
@@ -47,6 +47,8 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// What `rtmp` takes, inside TLS.
     pub rtmps: Option<SocketAddr>,
+    /// UDP, one port for every publisher by WHIP, which begins on `http` or `https`.
+    pub whip: SocketAddr,
 }
 
 /// What the doors inside TLS show of themselves.
@@ -109,7 +111,7 @@ pub enum Fit {
 pub struct Limits {
     /// Viewers of all shows together.
     pub viewers: usize,
-    /// RTMP connections, publishing or still shaking hands.
+    /// RTMP connections, and as many sessions by WHIP, publishing or still shaking hands.
     pub publishers: usize,
     /// Bytes of one uploaded picture.
     pub image_bytes: usize,
@@ -162,7 +164,7 @@ impl Default for Config {
 impl Listen {
     /// The same ports, reachable from this machine only.
     pub fn on_loopback(mut self) -> Listen {
-        let plain = [&mut self.http, &mut self.rtmp, &mut self.webrtc];
+        let plain = [&mut self.http, &mut self.rtmp, &mut self.webrtc, &mut self.whip];
         for door in plain.into_iter().chain(&mut self.https).chain(&mut self.rtmps) {
             door.set_ip(Ipv4Addr::LOCALHOST.into());
         }
@@ -178,7 +180,14 @@ impl Listen {
 impl Default for Listen {
     fn default() -> Listen {
         let anywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        Listen { http: anywhere(8080), rtmp: anywhere(1935), webrtc: anywhere(8189), https: None, rtmps: None }
+        Listen {
+            http: anywhere(8080),
+            rtmp: anywhere(1935),
+            webrtc: anywhere(8189),
+            https: None,
+            rtmps: None,
+            whip: anywhere(8190),
+        }
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
     fn a_demo_is_closed_to_others_and_leaves_nothing_behind() {
         let demo = Demo::prepare(Config::default(), false, None).unwrap();
         let config = demo.config();
-        for door in [config.listen.http, config.listen.rtmp, config.listen.webrtc] {
+        for door in [config.listen.http, config.listen.rtmp, config.listen.webrtc, config.listen.whip] {
             assert!(door.ip().is_loopback());
         }
         assert!(demo.clip.is_file());

@@ -3,7 +3,8 @@
 //! ```text
 //!  OBS, ffmpeg ──RTMP──► rtmp ──FLV tags──► flv ──┐
 //!                                                 ├──media::Coded──► Publication (the show's)
-//!  camera ◄────RTSP────► rtsp (pulled) ───────────┘
+//!  camera ◄────RTSP────► rtsp (pulled) ───────────┤
+//!  browsers, OBS ─WebRTC─► whip ──────────────────┘
 //! ```
 //!
 //! Everything read here comes from strangers: sizes are bounded before anything is kept, every wait has a deadline, and one
@@ -14,6 +15,7 @@
 pub mod fuzz;
 pub mod rtmp;
 pub mod rtsp;
+pub mod whip;
 
 mod avc;
 mod flv;

@@ -1,7 +1,7 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → certificate → painter → delivery → shows → RTMP → HTTP. Stop: doors first, then the shows from their sources
-//! downwards, then delivery, then the log.
+//! Start: log → certificate → painter → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their
+//! sources downwards, then delivery, then the log.
 
 mod door;
 mod http;
@@ -20,6 +20,7 @@ use crate::commerce::line::Title;
 use crate::config::{self, Config, Secret};
 use crate::deliver::{self, Deliver};
 use crate::ingest::rtmp;
+use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
 use crate::overlay::{PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
@@ -49,6 +50,7 @@ pub struct Addresses {
     /// Inside TLS, where the configuration has them.
     pub https: Option<SocketAddr>,
     pub rtmps: Option<SocketAddr>,
+    pub whip: SocketAddr,
 }
 
 /// A show as the person who starts the server needs it.
@@ -102,8 +104,16 @@ impl Server {
         let (http, http_at) = bind("HTTP", listen.http).await?;
         let (rtmps, rtmps_at) = bind_some("RTMPS", listen.rtmps).await?.unzip();
         let (https, https_at) = bind_some("HTTPS", listen.https).await?.unzip();
-        let addresses =
-            Addresses { http: http_at, rtmp: rtmp_at, webrtc: deliver.local_addr(), https: https_at, rtmps: rtmps_at };
+        let whip_failed = |error| Error::Listen { what: "WHIP", at: listen.whip, error };
+        let whip_socket = whip::bind(listen.whip).map_err(whip_failed)?;
+        let addresses = Addresses {
+            http: http_at,
+            rtmp: rtmp_at,
+            webrtc: deliver.local_addr(),
+            https: https_at,
+            rtmps: rtmps_at,
+            whip: whip_socket.local_addr().map_err(whip_failed)?,
+        };
         let parts = Parts { store, painter, deliver, clock, start: start_pipeline };
         let configured = config.shows.iter().map(configured).collect::<Result<Vec<_>, Error>>()?;
         let shows = Shows::open(parts, configured).await?;
@@ -113,7 +123,13 @@ impl Server {
         let publishers = rtmp::Doors::new(shows.clone(), limits);
         tasks.spawn(publishers.clone().serve(rtmp, rtmp::Plain, stop.clone()));
 
-        let api = api::Api::new(shows.clone(), admin_token, config.limits.image_bytes);
+        let limits = whip::Limits { publishers: config.limits.publishers, ..whip::Limits::default() };
+        let whip = Whip::new(whip_socket, config.public_ips, shows.clone(), limits);
+        let whip = Arc::new(whip.map_err(whip_failed)?);
+        let (serving, stopping) = (whip.clone(), stop.clone());
+        tasks.spawn(async move { serving.serve(stopping).await });
+
+        let api = api::Api::new(shows.clone(), whip, admin_token, config.limits.image_bytes);
         let router = api::router(api).merge(pages::router(listed(&shows)));
         let plain = match https_at.filter(|_| config.tls.redirect) {
             Some(https) => redirect::to_https(router.clone(), https.port()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 
 use super::{Api, Problem};
 
@@ -29,21 +29,24 @@ impl FromRequestParts<Arc<Api>> for Operator {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
                 .with_header(header::WWW_AUTHENTICATE, challenge))
         };
-        let Some(given) = parts.headers.get(header::AUTHORIZATION) else {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
             return refuse(
                 "Bearer realm=\"hawker\"",
                 "the request has no token: send Authorization: Bearer with the admin token, which lies in the data folder",
             );
-        };
-        let given = given.to_str().ok().and_then(|given| given.split_once(' '));
-        match given {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && api.admin_token.matches(token.trim()) => {
-                Ok(Operator { role: Role::Admin })
-            }
+        }
+        match bearer(&parts.headers) {
+            Some(token) if api.admin_token.matches(token) => Ok(Operator { role: Role::Admin }),
             _ => refuse(
                 "Bearer realm=\"hawker\", error=\"invalid_token\"",
                 "the token is not the admin token: it lies in the data folder, or is what HAWKER_ADMIN_TOKEN says",
             ),
         }
     }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

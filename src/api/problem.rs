@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::commerce::offer;
 use crate::deliver::whep;
+use crate::ingest::{self, whip};
 use crate::overlay::PhotoError;
 use crate::show::{self, state::Refused};
 use crate::store;
@@ -167,6 +168,31 @@ impl From<whep::Error> for Problem {
             whep::Error::Closed => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error).with_header(header::RETRY_AFTER, "2")
             }
+        }
+    }
+}
+
+impl From<whip::Error> for Problem {
+    fn from(error: whip::Error) -> Problem {
+        match &error {
+            whip::Error::Refused(ingest::Refused::UnknownKey) => {
+                let detail = "no show has this stream key: send Authorization: Bearer with the show's stream key, which \
+                              is OBS's Bearer Token";
+                Problem::new(StatusCode::UNAUTHORIZED, "unknown-key", detail)
+                    .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"hawker\"")
+            }
+            whip::Error::Refused(ingest::Refused::Unavailable) | whip::Error::Closed => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error).with_header(header::RETRY_AFTER, "2")
+            }
+            whip::Error::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "offer-too-large", error),
+            whip::Error::NotSdp(_) => Problem::unreadable(error),
+            whip::Error::SendsNothing => Problem::invalid("offer-sends-nothing", error),
+            whip::Error::NoVideoCodec { .. } | whip::Error::NoAudioCodec { .. } => {
+                Problem::invalid("offer-without-codec", error)
+            }
+            whip::Error::Unanswerable(_) => Problem::invalid("offer-unanswerable", error),
+            whip::Error::Full { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "publishers-full", error)
+                .with_header(header::RETRY_AFTER, "10"),
         }
     }
 }

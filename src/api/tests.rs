@@ -1,6 +1,7 @@
 //! The router as its clients meet it, over shows without media.
 
 use std::io::Cursor;
+use std::net::Ipv4Addr;
 
 use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::ingest::whip;
 use crate::media::ManualClock;
 use crate::show::rehearsal;
 
@@ -61,7 +63,9 @@ impl Face {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new();
         let shows = rehearsal::open(folder.path(), &clock).await;
-        let router = router(Api::new(shows.clone(), Secret::from(TOKEN), 100_000));
+        let socket = whip::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let whip = Whip::new(socket, Vec::new(), shows.clone(), whip::Limits::default()).unwrap();
+        let router = router(Api::new(shows.clone(), Arc::new(whip), Secret::from(TOKEN), 100_000));
         Face { router, shows, clock, _folder: folder }
     }
 
@@ -371,6 +375,41 @@ async fn products_on_the_picture_and_prices_held_stay() {
 }
 
 #[tokio::test]
+async fn whip_asks_for_the_stream_key_before_anything_else() {
+    let face = Face::selling().await;
+    let key = face.get("/api/v1/shows/demo/key").await.json()["stream_key"].as_str().unwrap().to_owned();
+    let post = async |path: &str, key: Option<&str>, kind: &str, body: &str| {
+        let request = Request::builder().method(Method::POST).uri(path).header(header::CONTENT_TYPE, kind);
+        let request = key
+            .into_iter()
+            .fold(request, |request, key| request.header(header::AUTHORIZATION, format!("Bearer {key}")));
+        face.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    let sdp = "application/sdp";
+    for path in ["/whip", "/s/demo/whip"] {
+        for wrong in [None, Some("wrong-key-2026"), Some("")] {
+            let refused = post(path, wrong, sdp, "v=0\r\n").await;
+            assert_eq!(refused.problem(), (401, "unknown-key".into(), String::new()), "{path} {wrong:?}");
+            assert_eq!(refused.header(header::WWW_AUTHENTICATE), "Bearer realm=\"hawker\"");
+            assert_eq!(refused.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+        }
+        assert_eq!(post(path, Some(&key), sdp, "v=0\r\n").await.problem().0, 400, "{path}: the right key, no offer");
+        assert_eq!(post(path, Some(&key), "application/json", "{}").await.problem().0, 415);
+        assert_eq!(post(path, Some(&key), sdp, &"a".repeat(65 << 10)).await.problem().0, 413);
+        let options = face.public(Method::OPTIONS, path).await;
+        assert!(
+            options.status == 204 && options.header(header::ACCESS_CONTROL_ALLOW_HEADERS).contains("Authorization")
+        );
+    }
+    assert_eq!(post("/s/nobody/whip", Some(&key), sdp, "v=0\r\n").await.problem().0, 404);
+    let nobody = "/whip/0123456789abcdef0123456789abcdef";
+    assert_eq!(face.public(Method::DELETE, nobody).await.problem().1, "no-session");
+    let trickle = face.public(Method::PATCH, nobody).await;
+    assert_eq!(trickle.problem().0, 405);
+    assert!(trickle.header(header::ALLOW).contains("DELETE"));
+}
+
+#[tokio::test]
 async fn whep_refuses_what_is_no_offer_and_answers_pages_of_any_origin() {
     let face = Face::selling().await;
     let post = |path: &'static str, kind: &'static str, body: Vec<u8>| {
@@ -433,6 +472,9 @@ async fn the_document_describes_every_route() {
         "/s/{show}/live.json",
         "/s/{show}/whep",
         "/s/{show}/whep/{resource}",
+        "/s/{show}/whip",
+        "/whip",
+        "/whip/{resource}",
         "/healthz",
         "/metrics",
     ] {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Extension, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
 
-use super::{Api, Problem};
-use crate::deliver::whep::MAX_OFFER;
+use super::{Api, Problem, sdp};
 use crate::show;
 
 /// Joins a show. The answer's `Location` is the session: DELETE it to leave.
@@ -32,19 +31,7 @@ pub(super) async fn join(
     body: Body,
 ) -> Result<Response, Problem> {
     let show = api.show(&show)?;
-    if !is_sdp(&headers) {
-        let detail = "the body is not said to be SDP: send the offer with Content-Type: application/sdp";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-sdp", detail).with_header(ACCEPT_POST, SDP));
-    }
-    let too_large = |_| {
-        let detail = format!("the offer has more than {MAX_OFFER} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "offer-too-large", detail)
-    };
-    let late =
-        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "offer-late", "the offer did not come in time: send it at once");
-    let offer = tokio::time::timeout(OFFER_WITHIN, axum::body::to_bytes(body, MAX_OFFER)).await.map_err(late)?;
-    let offer = offer.map_err(too_large)?;
-    let offer = String::from_utf8(offer.into()).map_err(|_| Problem::unreadable("the offer is not UTF-8"))?;
+    let offer = sdp::offer(&headers, body).await?;
     // Taken after the offer is here, so that slow senders hold no place; refused at once, so that no queue builds up.
     let place = api.joins.clone().try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "joins-full", "many viewers are joining: try again in a second")
@@ -59,23 +46,13 @@ pub(super) async fn join(
     });
     let joined = joined.await.map_err(|_| Problem::from(show::Error::Stopping))??;
     let location = format!("/s/{}/whep/{}", show.id(), joined.resource);
-    let mut response = (StatusCode::CREATED, joined.answer).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
-    headers.insert(header::LOCATION, HeaderValue::try_from(location).expect("an id and hex are a header value"));
-    // The ICE session that this answer began (RFC 9725 §4.3.1); ours is never restarted, so it stays the only one.
-    headers.insert(header::ETAG, HeaderValue::from_static("\"1\""));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(sdp::created(joined.answer, location))
 }
-
-/// An offer is a few kilobytes: whoever takes longer to send it holds no place meanwhile.
-const OFFER_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What may be asked here (CORS preflight and RFC 9725 §4.2).
 #[utoipa::path(options, path = "/s/{show}/whep", tag = "viewers", params(("show" = String, Path)), responses((status = 204)))]
 pub(super) async fn options() -> Response {
-    preflight("POST, OPTIONS")
+    sdp::preflight("POST, OPTIONS")
 }
 
 /// Leaves a show.
@@ -90,44 +67,12 @@ pub(super) async fn leave(
     Path((show, resource)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     api.show(&show)?;
-    if api.shows.deliver().leave(&resource) {
-        Ok(StatusCode::OK)
-    } else {
-        Err(Problem::new(StatusCode::NOT_FOUND, "no-session", "there is no such session: it ended, or never was"))
-    }
+    sdp::ended(api.shows.deliver().leave(&resource))
 }
 
 /// What may be asked of a session.
 #[utoipa::path(options, path = "/s/{show}/whep/{resource}", tag = "viewers",
     params(("show" = String, Path), ("resource" = String, Path)), responses((status = 204)))]
 pub(super) async fn resource_options() -> Response {
-    preflight("DELETE, OPTIONS")
+    sdp::preflight("DELETE, OPTIONS")
 }
-
-/// Lets pages of any origin read the answer and what they need of its headers.
-pub(super) async fn open_to_all(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers
-        .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, Link, ETag, Retry-After"));
-    response
-}
-
-fn preflight(methods: &'static str) -> Response {
-    let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, If-Match"),
-        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        (header::ALLOW, methods),
-        (ACCEPT_POST, SDP),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
-}
-
-fn is_sdp(headers: &HeaderMap) -> bool {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
-    given.is_some_and(|given| given.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SDP)))
-}
-
-const SDP: &str = "application/sdp";
-const ACCEPT_POST: header::HeaderName = header::HeaderName::from_static("accept-post");

@@ -32,7 +32,7 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
             ["tls", key @ ("certificate" | "key")] => {
                 inner(table, "tls", &name)?.insert(key.to_owned(), Value::String(text));
             }
-            ["listen", key @ ("http" | "rtmp" | "webrtc" | "https" | "rtmps")] => {
+            ["listen", key @ ("http" | "rtmp" | "webrtc" | "https" | "rtmps" | "whip")] => {
                 inner(table, "listen", &name)?.insert(key.to_owned(), Value::String(text));
             }
             ["limits", key @ ("viewers" | "publishers" | "image_bytes")] => {

@@ -39,6 +39,7 @@ struct RawListen {
     webrtc: Option<String>,
     https: Option<String>,
     rtmps: Option<String>,
+    whip: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -110,6 +111,7 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
         webrtc: door("listen.webrtc", raw.listen.webrtc)?.unwrap_or(default.listen.webrtc),
         https: door("listen.https", raw.listen.https)?,
         rtmps: door("listen.rtmps", raw.listen.rtmps)?,
+        whip: door("listen.whip", raw.listen.whip)?.unwrap_or(default.listen.whip),
     };
     Ok(Config {
         data_dir: folder("data_dir", raw.data_dir)?.unwrap_or(default.data_dir),

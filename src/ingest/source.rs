@@ -49,6 +49,9 @@ impl fmt::Display for Protocol {
 /// Says who may publish, and where to.
 #[async_trait]
 pub trait Directory: Send + Sync {
+    /// Whether [`Directory::admit`] would let the publisher in; changes nothing.
+    async fn check(&self, publisher: &Publisher) -> Result<(), Refused>;
+
     async fn admit(&self, publisher: &Publisher) -> Result<Box<dyn Publication>, Refused>;
 }
 

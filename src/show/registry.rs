@@ -204,6 +204,22 @@ impl Shows {
         if asked.into_iter().flatten().any(taken) { Err(Error::KeyTaken) } else { Ok(()) }
     }
 
+    /// The show that a publisher's key leads to, and the place in it.
+    fn published_by(&self, publisher: &Publisher) -> Result<(Handle, Role), Refused> {
+        // Every key is compared, so that the time tells nothing about which one was near.
+        let mut found = None;
+        for show in self.list() {
+            if let Some(role) = show.state().role_of(&publisher.key) {
+                found = Some((show, role));
+            }
+        }
+        match found.filter(|_| publisher.app == APP) {
+            Some((show, _)) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
+            Some(found) => Ok(found),
+            None => Err(Refused::UnknownKey),
+        }
+    }
+
     async fn create(&self, id: ShowId, wanted: Wanted, rev: u64) -> Result<Handle, Error> {
         if self.read().len() >= MOST_SHOWS {
             return Err(Error::Full { most: MOST_SHOWS });
@@ -328,24 +344,16 @@ impl Shows {
 
 #[async_trait]
 impl Directory for Shows {
+    async fn check(&self, publisher: &Publisher) -> Result<(), Refused> {
+        self.published_by(publisher).map(drop)
+    }
+
     async fn admit(&self, publisher: &Publisher) -> Result<Box<dyn Publication>, Refused> {
-        // Every key is compared, so that the time tells nothing about which one was near.
-        let mut found = None;
-        for show in self.list() {
-            if let Some(role) = show.state().role_of(&publisher.key) {
-                found = Some((show, role));
-            }
-        }
-        match found.filter(|_| publisher.app == APP) {
-            Some((show, _)) if show.inner.stop.is_cancelled() => Err(Refused::Unavailable),
-            Some((show, role)) => {
-                let publication = show.publish(role, publisher);
-                // The key may have been changed in between: dropped, the publication ends.
-                let still = show.state().role_of(&publisher.key) == Some(role);
-                if still { Ok(publication) } else { Err(Refused::UnknownKey) }
-            }
-            None => Err(Refused::UnknownKey),
-        }
+        let (show, role) = self.published_by(publisher)?;
+        let publication = show.publish(role, publisher);
+        // The key may have been changed in between: dropped, the publication ends.
+        let still = show.state().role_of(&publisher.key) == Some(role);
+        if still { Ok(publication) } else { Err(Refused::UnknownKey) }
     }
 }
 

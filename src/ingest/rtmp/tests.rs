@@ -36,6 +36,10 @@ struct FakePublication {
 
 #[async_trait]
 impl Directory for FakeDirectory {
+    async fn check(&self, _: &Publisher) -> Result<(), Refused> {
+        Ok(())
+    }
+
     async fn admit(&self, publisher: &Publisher) -> Result<Box<dyn Publication>, Refused> {
         if (publisher.app.as_str(), publisher.key.as_str()) != ("live", KEY) {
             return Err(Refused::UnknownKey);

@@ -46,6 +46,11 @@ impl Presented {
 
 impl Browser {
     pub async fn open() -> Browser {
+        Browser::open_with(&[]).await
+    }
+
+    /// As `open`, with more arguments for Chromium.
+    pub async fn open_with(more: &[&str]) -> Browser {
         let mut driver = Command::new("/bin/sh");
         driver.args(["-c", KEEPER, "chromedriver", "--port=0", "--log-level=WARNING"]);
         let mut driver = Child::spawn("chromedriver", driver);
@@ -56,6 +61,7 @@ impl Browser {
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let arguments: Vec<String> = CHROMIUM
             .iter()
+            .chain(more)
             .map(|&argument| argument.to_owned())
             .chain([format!("--user-data-dir={}", profile.path().display())])
             .collect();
@@ -86,7 +92,7 @@ impl Browser {
     }
 
     /// As `evaluate`, for a body that answers by calling its last argument.
-    async fn evaluate_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+    pub async fn evaluate_later(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute_async(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
@@ -234,6 +240,9 @@ const CHROMIUM: [&str; 14] = [
     "--mute-audio",
     "--window-size=1400,900",
 ];
+
+/// A camera and a microphone that are not there, and nobody to be asked for them: a disc that turns, and beeps.
+pub const CAMERA: [&str; 2] = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 
 const PLAYS: &str = "const video = document.querySelector('video'); return !!video && video.videoWidth > 0";
 

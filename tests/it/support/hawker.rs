@@ -69,6 +69,10 @@ impl Hawker {
         self.url(&format!("/s/{SHOW}/whep"))
     }
 
+    pub fn whip(&self) -> Url {
+        self.url("/whip")
+    }
+
     pub fn viewer_page(&self) -> Url {
         self.url(&format!("/s/{SHOW}"))
     }
@@ -156,6 +160,7 @@ data_dir = {data:?}
 http = "{http}"
 rtmp = "{rtmp}"
 webrtc = "{webrtc}"
+whip = "127.0.0.1:0"
 [[show]]
 id = "{SHOW}"
 stream_key = "{STREAM_KEY}"

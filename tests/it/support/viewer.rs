@@ -183,6 +183,11 @@ impl Viewer {
         self.seen.lock().ear.as_ref().map(Ear::beeps).unwrap_or_default()
     }
 
+    /// The sound so far: mono, 48 kHz.
+    pub fn samples(&self) -> Vec<f32> {
+        self.seen.lock().ear.as_ref().map(|ear| ear.samples.clone()).unwrap_or_default()
+    }
+
     /// Messages of the data channel, oldest first.
     pub fn messages(&self) -> Vec<String> {
         self.seen.lock().messages.clone()
