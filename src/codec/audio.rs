@@ -35,6 +35,7 @@ impl AudioDecoder {
         let id = match config.codec {
             AudioCodec::Aac => ffmpeg::codec::Id::AAC,
             AudioCodec::Opus => ffmpeg::codec::Id::OPUS,
+            AudioCodec::Mp3 => ffmpeg::codec::Id::MP3,
             AudioCodec::Pcmu => ffmpeg::codec::Id::PCM_MULAW,
             AudioCodec::Pcma => ffmpeg::codec::Id::PCM_ALAW,
         };
