@@ -15,6 +15,7 @@ pub mod rtsp;
 
 mod avc;
 mod flv;
+mod hevc;
 mod source;
 
 pub use source::{Directory, Ended, Protocol, Publication, Publisher, Refused, SourceInfo};

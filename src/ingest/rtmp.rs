@@ -1,12 +1,14 @@
-//! RTMP ingest: takes publishers in over TCP as OBS and ffmpeg speak it (Adobe RTMP 1.0).
+//! RTMP ingest: takes publishers in over TCP as OBS and ffmpeg speak it (Adobe RTMP 1.0, Enhanced RTMP v2).
 //!
 //! `rtmp-runtime` knows the protocol and does no I/O; this room owns the sockets, the time limits and the doors. A
 //! connection is a stranger until its key was accepted: until then it may send 64 KiB and take ten seconds, and a
 //! publisher holds at most [`Limits::bytes_in_flight`] of unfinished messages.
 
 mod address;
+mod capabilities;
 mod connection;
 mod door;
+mod preamble;
 mod status;
 
 use std::sync::{Arc, Mutex};
