@@ -197,30 +197,40 @@ impl Scaler {
             Pixel::YUVJ444P => Pixel::YUV444P,
             other => other,
         };
-        // SAFETY: plain values in, a context or null out; the coefficient tables are static.
+        let (from, to) = (shape.source.colour, colour);
+        let full = |colour: Colour| i32::from(colour.range == Range::Full);
+        // The ranges are set before the context is initialised: between equal sizes it would otherwise choose to copy.
+        let settings = [
+            (c"srcw", width as i32),
+            (c"srch", height as i32),
+            (c"src_format", ffi::AVPixelFormat::from(format) as i32),
+            (c"src_range", full(from)),
+            (c"dstw", fit_width as i32),
+            (c"dsth", fit_height as i32),
+            (c"dst_format", ffi::AVPixelFormat::from(Pixel::YUV420P) as i32),
+            (c"dst_range", full(to)),
+            (c"sws_flags", ffi::SWS_BILINEAR as i32),
+        ];
+        // SAFETY: a context or null out, freed where it cannot be initialised; plain values in; the coefficient tables are
+        // static.
         let context = unsafe {
-            let context = ffi::sws_getContext(
-                width as i32,
-                height as i32,
-                format.into(),
-                fit_width as i32,
-                fit_height as i32,
-                Pixel::YUV420P.into(),
-                ffi::SWS_BILINEAR,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                std::ptr::null(),
-            );
+            let context = ffi::sws_alloc_context();
             if context.is_null() {
                 return Err(Error::Refused { what: "scaling the picture to the canvas" });
             }
-            let (from, to) = (shape.source.colour, colour);
+            for (name, value) in settings {
+                ffi::av_opt_set_int(context.cast(), name.as_ptr(), i64::from(value), 0);
+            }
+            if ffi::sws_init_context(context, std::ptr::null_mut(), std::ptr::null_mut()) < 0 {
+                ffi::sws_freeContext(context);
+                return Err(Error::Refused { what: "scaling the picture to the canvas" });
+            }
             ffi::sws_setColorspaceDetails(
                 context,
                 ffi::sws_getCoefficients(coefficients(from.matrix)),
-                i32::from(from.range == Range::Full),
+                full(from),
                 ffi::sws_getCoefficients(coefficients(to.matrix)),
-                i32::from(to.range == Range::Full),
+                full(to),
                 0,
                 1 << 16,
                 1 << 16,
