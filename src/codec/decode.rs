@@ -42,14 +42,15 @@ impl Decoder {
     /// A decoder whose pictures all have the canvas's size and colour.
     pub fn open(config: &VideoConfig, canvas: Resolution, colour: Colour) -> Result<Decoder, Error> {
         init();
-        let id = match config.codec {
-            VideoCodec::H264 => ffmpeg::codec::Id::H264,
-            VideoCodec::H265 => ffmpeg::codec::Id::HEVC,
-            VideoCodec::Av1 => ffmpeg::codec::Id::AV1,
-            VideoCodec::Vp8 => ffmpeg::codec::Id::VP8,
-            VideoCodec::Vp9 => ffmpeg::codec::Id::VP9,
+        // By name: FFmpeg's own AV1 decoder comes first in its list, and works on some graphics cards only.
+        let (name, what) = match config.codec {
+            VideoCodec::H264 => ("h264", "H.264 decoder"),
+            VideoCodec::H265 => ("hevc", "H.265 decoder"),
+            VideoCodec::Av1 => ("libdav1d", "AV1 decoder (libdav1d)"),
+            VideoCodec::Vp8 => ("vp8", "VP8 decoder"),
+            VideoCodec::Vp9 => ("vp9", "VP9 decoder"),
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("video decoder"))?;
+        let codec = ffmpeg::decoder::find_by_name(name).ok_or(Error::Missing(what))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
         // One thread: frame threads would add a frame of delay each, and encoders seldom send several slices.
@@ -59,6 +60,10 @@ impl Decoder {
             let raw = context.as_mut_ptr();
             (*raw).max_pixels = MAX_PIXELS;
             (*raw).pkt_timebase = ffi::AVRational { num: 1, den: 1_000_000 };
+        }
+        if config.codec == VideoCodec::Av1 {
+            // For libdav1d: each picture as soon as its unit is in. For others it would mean that nothing is reordered.
+            context.set_flags(ffmpeg::codec::Flags::LOW_DELAY);
         }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
         let decoder = decoder.map_err(Error::ffmpeg("opening the video decoder"))?;
@@ -297,6 +302,9 @@ fn coefficients(matrix: Matrix) -> i32 {
         Matrix::Bt601 => ffi::SWS_CS_ITU601,
     }
 }
+
+#[cfg(test)]
+mod every_codec;
 
 #[cfg(test)]
 mod tests {
