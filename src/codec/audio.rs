@@ -32,14 +32,14 @@ pub struct AudioDecoder {
 impl AudioDecoder {
     pub fn open(config: &AudioConfig) -> Result<AudioDecoder, Error> {
         init();
-        let id = match config.codec {
-            AudioCodec::Aac => ffmpeg::codec::Id::AAC,
-            AudioCodec::Opus => ffmpeg::codec::Id::OPUS,
-            AudioCodec::Mp3 => ffmpeg::codec::Id::MP3,
-            AudioCodec::Pcmu => ffmpeg::codec::Id::PCM_MULAW,
-            AudioCodec::Pcma => ffmpeg::codec::Id::PCM_ALAW,
+        let (id, what) = match config.codec {
+            AudioCodec::Aac => (ffmpeg::codec::Id::AAC, "AAC decoder"),
+            AudioCodec::Opus => (ffmpeg::codec::Id::OPUS, "Opus decoder"),
+            AudioCodec::Mp3 => (ffmpeg::codec::Id::MP3, "MP3 decoder"),
+            AudioCodec::Pcmu => (ffmpeg::codec::Id::PCM_MULAW, "G.711 decoder"),
+            AudioCodec::Pcma => (ffmpeg::codec::Id::PCM_ALAW, "G.711 decoder"),
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("audio decoder"))?;
+        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing(what))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
         // Opus says its channels in its header; without one it is stereo, as WebRTC sends it.
