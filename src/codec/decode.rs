@@ -206,15 +206,15 @@ impl Scaler {
         let full = |colour: Colour| i32::from(colour.range == Range::Full);
         // The ranges are set before the context is initialised: between equal sizes it would otherwise choose to copy.
         let settings = [
-            (c"srcw", width as i32),
-            (c"srch", height as i32),
-            (c"src_format", ffi::AVPixelFormat::from(format) as i32),
-            (c"src_range", full(from)),
-            (c"dstw", fit_width as i32),
-            (c"dsth", fit_height as i32),
-            (c"dst_format", ffi::AVPixelFormat::from(Pixel::YUV420P) as i32),
-            (c"dst_range", full(to)),
-            (c"sws_flags", ffi::SWS_BILINEAR as i32),
+            (c"srcw", i64::from(width)),
+            (c"srch", i64::from(height)),
+            (c"src_format", ffi::AVPixelFormat::from(format) as i64),
+            (c"src_range", full(from).into()),
+            (c"dstw", i64::from(fit_width)),
+            (c"dsth", i64::from(fit_height)),
+            (c"dst_format", ffi::AVPixelFormat::from(Pixel::YUV420P) as i64),
+            (c"dst_range", full(to).into()),
+            (c"sws_flags", i64::from(ffi::SWS_BILINEAR)),
         ];
         // SAFETY: a context or null out, freed where it cannot be initialised; plain values in; the coefficient tables are
         // static.
@@ -224,7 +224,7 @@ impl Scaler {
                 return Err(Error::Refused { what: "scaling the picture to the canvas" });
             }
             for (name, value) in settings {
-                ffi::av_opt_set_int(context.cast(), name.as_ptr(), i64::from(value), 0);
+                ffi::av_opt_set_int(context.cast(), name.as_ptr(), value, 0);
             }
             if ffi::sws_init_context(context, std::ptr::null_mut(), std::ptr::null_mut()) < 0 {
                 ffi::sws_freeContext(context);
