@@ -75,12 +75,14 @@ impl Decoder {
         self.seen
     }
 
-    /// Decodes one unit; pictures that became ready are handed to `out`. An error loses this unit only.
+    /// Decodes one unit; pictures that became ready are handed to `out`, also where damage in them had to be concealed. An
+    /// error loses this unit only.
     pub fn decode(&mut self, unit: &AccessUnit, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
         let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding video"));
+        let mut concealed = false;
         // What is ready comes out even when this unit was damaged.
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
@@ -88,10 +90,14 @@ impl Decoder {
                     let pts = self.frame.pts().and_then(|micros| u64::try_from(micros).ok());
                     let pts = pts.map_or(unit.pts, Duration::from_micros);
                     let frame = std::mem::replace(&mut self.frame, ffmpeg::frame::Video::empty());
+                    // SAFETY: a plain field of a frame that is ours.
+                    concealed |= frame.is_corrupt() || unsafe { (*frame.as_ptr()).decode_error_flags } != 0;
                     self.seen = Some(source_of(&frame)?);
                     out(Decoded { pts, picture: self.fit.fit(frame)? });
                 }
-                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => return sent,
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => {
+                    return sent.and(if concealed { Err(Error::Concealed) } else { Ok(()) });
+                }
                 Err(error) => return sent.and(Err(Error::ffmpeg("decoding video")(error))),
             }
         }
