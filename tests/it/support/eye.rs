@@ -177,8 +177,12 @@ impl Eye {
         let (width, height) = (self.picture.width() as usize, self.picture.height() as usize);
         let rtp = self.picture.pts().map_or(rtp, |pts| pts as u32);
         let plane = |index: usize, width: usize, height: usize| {
-            let rows = self.picture.data(index).chunks(self.picture.stride(index)).take(height);
-            rows.flat_map(|row| &row[..width]).copied().collect()
+            // Row by row: pixel by pixel an unoptimised viewer falls behind.
+            let mut pixels = Vec::with_capacity(width * height);
+            for row in self.picture.data(index).chunks(self.picture.stride(index)).take(height) {
+                pixels.extend_from_slice(&row[..width]);
+            }
+            pixels
         };
         let chroma = [1, 2].map(|index| plane(index, width / 2, height / 2));
         Some(Frame { rtp, width, height, luma: plane(0, width, height), chroma, arrived, part: false })
