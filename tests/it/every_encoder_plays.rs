@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use rtmp_runtime::client::ClientEvent;
 use serde_json::Value;
 use webrtc::peer_connection::RTCPeerConnectionState;
 
@@ -57,6 +58,28 @@ async fn every_encoder_plays_on_one_open_viewer() {
     assert_eq!(hawker.api().metric("deliver_joins_total").await, Some(1.0), "and it is the same viewer");
     let times: Vec<u32> = viewer.numbers().into_iter().map(|(rtp, _)| rtp).collect();
     assert!(times.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) as i32 > 0), "its frames ran on, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_codec_that_is_not_taken_is_refused_with_advice() {
+    let _turn = Turn::take().await;
+    let hawker = Hawker::start().await;
+    for (kind, body, name, choose) in [
+        (Kind::Video, &b"\x90vvc1\x01\x02\x03\x04"[..], "VVC", "x264"),
+        (Kind::Audio, b"\x90fLaC\x01\x02\x03\x04", "FLAC", "AAC"),
+    ] {
+        let tag = Tag { due: Duration::ZERO, timestamp: 0, kind, body: body.to_vec() };
+        let encoder = Encoder::push(&hawker.publish_url(), vec![tag]);
+        eventually("the encoder is hung up on", ON_AIR, async || encoder.ended().then_some(())).await;
+        let told = encoder.stop();
+        let denied = |event: &ClientEvent| matches!(event, ClientEvent::Error { code, .. } if code.contains("Denied"));
+        assert!(told.iter().any(denied), "{name}: {told:?}");
+        eventually("the log says what to choose", ON_AIR, async || {
+            let said = hawker.said();
+            said.iter().any(|line| line.contains(name) && line.contains("OBS") && line.contains(choose)).then_some(())
+        })
+        .await;
+    }
 }
 
 /// One encoder, and what has to come of it.
