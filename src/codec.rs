@@ -30,6 +30,8 @@ pub enum Error {
     },
     #[error("{what}: out of memory or bad parameters")]
     Refused { what: &'static str },
+    #[error("a picture was damaged on its way, and what it lacked was made up")]
+    Concealed,
     #[error("a picture of {width}x{height} is outside of what is decoded (16x16 to 4096x2304)")]
     Size { width: u32, height: u32 },
 }

@@ -19,6 +19,7 @@ pub mod whip;
 
 mod avc;
 mod flv;
+mod hevc;
 mod source;
 
 pub use source::{Directory, Ended, Protocol, Publication, Publisher, Refused, SourceInfo};

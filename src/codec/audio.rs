@@ -32,13 +32,14 @@ pub struct AudioDecoder {
 impl AudioDecoder {
     pub fn open(config: &AudioConfig) -> Result<AudioDecoder, Error> {
         init();
-        let id = match config.codec {
-            AudioCodec::Aac => ffmpeg::codec::Id::AAC,
-            AudioCodec::Opus => ffmpeg::codec::Id::OPUS,
-            AudioCodec::Pcmu => ffmpeg::codec::Id::PCM_MULAW,
-            AudioCodec::Pcma => ffmpeg::codec::Id::PCM_ALAW,
+        let (id, what) = match config.codec {
+            AudioCodec::Aac => (ffmpeg::codec::Id::AAC, "AAC decoder"),
+            AudioCodec::Opus => (ffmpeg::codec::Id::OPUS, "Opus decoder"),
+            AudioCodec::Mp3 => (ffmpeg::codec::Id::MP3, "MP3 decoder"),
+            AudioCodec::Pcmu => (ffmpeg::codec::Id::PCM_MULAW, "G.711 decoder"),
+            AudioCodec::Pcma => (ffmpeg::codec::Id::PCM_ALAW, "G.711 decoder"),
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("audio decoder"))?;
+        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing(what))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
         // Opus says its channels in its header; without one it is stereo, as WebRTC sends it.
@@ -167,6 +168,132 @@ impl OpusEncoder {
             Ok(()) => Ok(self.packet.data().map(Bytes::copy_from_slice)),
             Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => Ok(None),
             Err(error) => Err(Error::ffmpeg("encoding Opus")(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second of a 1 kHz tone, coded by one of FFmpeg's encoders.
+    fn tone(encoder: &str, rate: i32, channels: i32) -> (Bytes, Vec<AccessUnit>) {
+        init();
+        let codec = ffmpeg::encoder::find_by_name(encoder).expect("Debian's FFmpeg has the encoder");
+        let context = ffmpeg::codec::Context::new_with_codec(codec);
+        let mut audio = context.encoder().audio().unwrap();
+        let format = codec.audio().unwrap().formats().unwrap().next().unwrap();
+        audio.set_rate(rate);
+        audio.set_format(format);
+        audio.set_channel_layout(ChannelLayout::default(channels));
+        audio.set_bit_rate(128_000);
+        audio.set_time_base(Rational(1, rate));
+        audio.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
+        let mut encoder = audio.open_as(codec).unwrap();
+        // SAFETY: extradata is as long as the context says.
+        let extradata = unsafe {
+            let raw = encoder.as_ptr();
+            match (*raw).extradata_size {
+                0 => Bytes::new(),
+                length => Bytes::copy_from_slice(std::slice::from_raw_parts((*raw).extradata, length as usize)),
+            }
+        };
+        let block = match encoder.frame_size() {
+            0 => 160,
+            size => size as usize,
+        };
+        let mut units = Vec::new();
+        for n in 0..(rate as usize).div_ceil(block) {
+            let mut frame = frame::Audio::new(format, block, ChannelLayout::default(channels));
+            frame.set_rate(rate as u32);
+            frame.set_pts(Some((n * block) as i64));
+            let value =
+                |at: usize| (std::f32::consts::TAU * 1000.0 * (n * block + at) as f32 / rate as f32).sin() * 0.5;
+            for plane in 0..frame.planes() {
+                let width = if frame.is_packed() { channels as usize } else { 1 };
+                for (at, sample) in
+                    frame.data_mut(plane).chunks_exact_mut(format.bytes()).take(block * width).enumerate()
+                {
+                    match format {
+                        Sample::F32(_) => sample.copy_from_slice(&value(at / width).to_ne_bytes()),
+                        Sample::I16(_) => {
+                            sample.copy_from_slice(&((value(at / width) * 32_767.0) as i16).to_ne_bytes());
+                        }
+                        Sample::I32(_) => {
+                            sample.copy_from_slice(&((value(at / width) * i32::MAX as f32) as i32).to_ne_bytes());
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            encoder.send_frame(&frame).unwrap();
+            let mut packet = ffmpeg::Packet::empty();
+            while encoder.receive_packet(&mut packet).is_ok() {
+                let pts = Duration::from_secs_f64((packet.pts().unwrap() as f64 / f64::from(rate)).max(0.0));
+                let data = Bytes::copy_from_slice(packet.data().unwrap());
+                units.push(AccessUnit { pts, dts: pts, key: true, data, arrived: std::time::Instant::now() });
+            }
+        }
+        (extradata, units)
+    }
+
+    #[test]
+    fn every_sound_becomes_48_khz_stereo() {
+        for (codec, encoder, rate, channels) in [
+            (AudioCodec::Aac, "aac", 44_100, 1),
+            (AudioCodec::Aac, "aac", 48_000, 6),
+            (AudioCodec::Opus, "libopus", 48_000, 2),
+            (AudioCodec::Opus, "libopus", 48_000, 1),
+            (AudioCodec::Mp3, "libmp3lame", 44_100, 2),
+            (AudioCodec::Mp3, "libmp3lame", 22_050, 1),
+            (AudioCodec::Pcmu, "pcm_mulaw", 8_000, 1),
+            (AudioCodec::Pcma, "pcm_alaw", 8_000, 2),
+        ] {
+            let (extradata, units) = tone(encoder, rate, channels);
+            let law = matches!(codec, AudioCodec::Pcmu | AudioCodec::Pcma);
+            let format = law.then_some((rate as u32, channels as u16));
+            let mut decoder = AudioDecoder::open(&AudioConfig { codec, extradata, format }).unwrap();
+            let mut left: Vec<f32> = Vec::new();
+            for unit in &units {
+                decoder.decode(unit, |_, samples| left.extend(samples.iter().step_by(CHANNELS))).unwrap();
+            }
+            let what = format!("{codec} at {rate} Hz with {channels} channels");
+            let source = decoder.source().unwrap();
+            // Opus is decoded at 48 kHz whatever it was made of.
+            assert_eq!(source, (rate as u32, channels as u16), "{what}");
+            assert!((42_000..50_000).contains(&left.len()), "{what}: {} samples", left.len());
+            let middle = &left[10_000..34_000];
+            let rising = middle.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
+            assert!((495..=505).contains(&rising), "{what}: {rising} waves in half a second");
+        }
+    }
+
+    #[test]
+    fn damaged_sound_is_an_error_at_most() {
+        for (codec, encoder) in
+            [(AudioCodec::Aac, "aac"), (AudioCodec::Opus, "libopus"), (AudioCodec::Mp3, "libmp3lame")]
+        {
+            let (extradata, units) = tone(encoder, 48_000, 2);
+            let mut decoder = AudioDecoder::open(&AudioConfig { codec, extradata, format: None }).unwrap();
+            let mut random = 5u32;
+            for round in 0..20 {
+                for unit in &units {
+                    let mut data = unit.data.to_vec();
+                    for byte in &mut data {
+                        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        if round % 2 == 0 || random >> 28 == 0 {
+                            *byte ^= (random >> 20) as u8;
+                        }
+                    }
+                    data.truncate((random >> 8) as usize % (data.len() + 1));
+                    let _ = decoder.decode(&AccessUnit { data: data.into(), ..unit.clone() }, |_, _| ());
+                }
+            }
+            let mut healed = 0;
+            for unit in &units {
+                let _ = decoder.decode(unit, |_, samples| healed += samples.len() / CHANNELS);
+            }
+            assert!(healed > 40_000, "{codec}: {healed} samples after the damage");
         }
     }
 }

@@ -42,14 +42,15 @@ pub struct Source {
 impl Decoder {
     pub fn open(config: &VideoConfig) -> Result<Decoder, Error> {
         init();
-        let id = match config.codec {
-            VideoCodec::H264 => ffmpeg::codec::Id::H264,
-            VideoCodec::H265 => ffmpeg::codec::Id::HEVC,
-            VideoCodec::Av1 => ffmpeg::codec::Id::AV1,
-            VideoCodec::Vp8 => ffmpeg::codec::Id::VP8,
-            VideoCodec::Vp9 => ffmpeg::codec::Id::VP9,
+        // By name: FFmpeg's own AV1 decoder comes first in its list, and works on some graphics cards only.
+        let (name, what) = match config.codec {
+            VideoCodec::H264 => ("h264", "H.264 decoder"),
+            VideoCodec::H265 => ("hevc", "H.265 decoder"),
+            VideoCodec::Av1 => ("libdav1d", "AV1 decoder (libdav1d)"),
+            VideoCodec::Vp8 => ("vp8", "VP8 decoder"),
+            VideoCodec::Vp9 => ("vp9", "VP9 decoder"),
         };
-        let codec = ffmpeg::decoder::find(id).ok_or(Error::Missing("video decoder"))?;
+        let codec = ffmpeg::decoder::find_by_name(name).ok_or(Error::Missing(what))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         set_extradata(&mut context, &config.extradata)?;
         // One thread: frame threads would add a frame of delay each, and encoders seldom send several slices.
@@ -59,6 +60,10 @@ impl Decoder {
             let raw = context.as_mut_ptr();
             (*raw).max_pixels = MAX_PIXELS;
             (*raw).pkt_timebase = ffi::AVRational { num: 1, den: 1_000_000 };
+        }
+        if config.codec == VideoCodec::Av1 {
+            // For libdav1d: each picture as soon as its unit is in. For others it would mean that nothing is reordered.
+            context.set_flags(ffmpeg::codec::Flags::LOW_DELAY);
         }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
         let decoder = decoder.map_err(Error::ffmpeg("opening the video decoder"))?;
@@ -70,13 +75,14 @@ impl Decoder {
         self.seen
     }
 
-    /// Decodes one unit; pictures that became ready are brought to `target` and handed to `out`. An error loses this unit
-    /// only.
+    /// Decodes one unit; pictures that became ready are brought to `target` and handed to `out`, also where damage in them had
+    /// to be concealed. An error loses this unit only.
     pub fn decode(&mut self, unit: &AccessUnit, target: Target, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
         let sent = self.decoder.send_packet(&packet).map_err(Error::ffmpeg("decoding video"));
+        let mut concealed = false;
         // What is ready comes out even when this unit was damaged.
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
@@ -84,6 +90,8 @@ impl Decoder {
                     let pts = self.frame.pts().and_then(|micros| u64::try_from(micros).ok());
                     let pts = pts.map_or(unit.pts, Duration::from_micros);
                     let frame = std::mem::replace(&mut self.frame, ffmpeg::frame::Video::empty());
+                    // SAFETY: a plain field of a frame that is ours.
+                    concealed |= frame.is_corrupt() || unsafe { (*frame.as_ptr()).decode_error_flags } != 0;
                     let source = source_of(&frame)?;
                     self.seen = Some(source);
                     let fit = match &mut self.fit {
@@ -93,7 +101,9 @@ impl Decoder {
                     let aspect = aspect_of(&frame);
                     out(Decoded { pts, picture: fit.frame(frame, source.resolution, source.colour, aspect)? });
                 }
-                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => return sent,
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => {
+                    return sent.and(if concealed { Err(Error::Concealed) } else { Ok(()) });
+                }
                 Err(error) => return sent.and(Err(Error::ffmpeg("decoding video")(error))),
             }
         }
@@ -141,6 +151,9 @@ fn aspect_of(frame: &ffmpeg::frame::Video) -> (u32, u32) {
         _ => (1, 1),
     }
 }
+
+#[cfg(test)]
+mod every_codec;
 
 #[cfg(test)]
 mod tests {

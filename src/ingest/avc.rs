@@ -16,22 +16,33 @@ pub(crate) enum LengthSize {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("an AVC decoder configuration of {0} bytes, which is more than any encoder makes")]
+    #[error("a decoder configuration of {0} bytes, which is more than any encoder makes")]
     Oversized(usize),
-    #[error("an AVC decoder configuration that ends in the middle of a parameter set")]
+    #[error("a decoder configuration that ends in the middle of a parameter set")]
     Truncated,
-    #[error("version {0} of the AVC decoder configuration, not 1")]
+    #[error("version {0} of the decoder configuration, not 1")]
     Version(u8),
     #[error("NAL unit lengths of three bytes")]
     LengthSize,
-    #[error("an AVC decoder configuration without {0}")]
-    Missing(&'static str),
     #[error("a NAL unit of {length} bytes where {left} are left")]
     UnitLength { length: usize, left: usize },
 }
 
+impl LengthSize {
+    /// From the two lowest bits of a record's byte, which hold one less.
+    pub(crate) fn of(byte: u8) -> Result<LengthSize, Error> {
+        match byte & 0b11 {
+            0 => Ok(LengthSize::One),
+            1 => Ok(LengthSize::Two),
+            3 => Ok(LengthSize::Four),
+            _ => Err(Error::LengthSize),
+        }
+    }
+}
+
 impl Record {
-    /// Checks a record (ISO/IEC 14496-15 §5.3.3.1): that a decoder finds parameter sets in it, and nothing past its end.
+    /// Checks a record (ISO/IEC 14496-15 §5.3.3.1): that its parameter sets end where they say. There need not be any, an
+    /// encoder may send them with each keyframe instead.
     pub(crate) fn parse(record: &[u8]) -> Result<Record, Error> {
         if record.len() > RECORD_LIMIT {
             return Err(Error::Oversized(record.len()));
@@ -42,37 +53,33 @@ impl Record {
         if version != 1 {
             return Err(Error::Version(version));
         }
-        let length_size = match length_size & 0b11 {
-            0 => LengthSize::One,
-            1 => LengthSize::Two,
-            3 => LengthSize::Four,
-            _ => return Err(Error::LengthSize),
-        };
-        let (sequence_sets, rest) = parameter_sets(rest, 0b0001_1111)?;
-        let (picture_sets, _extensions) = parameter_sets(rest, 0b1111_1111)?;
-        match (sequence_sets, picture_sets) {
-            (0, _) => Err(Error::Missing("a sequence parameter set")),
-            (_, 0) => Err(Error::Missing("a picture parameter set")),
-            _ => Ok(Record { length_size }),
-        }
+        let length_size = LengthSize::of(length_size)?;
+        let (count, rest) = rest.split_first().ok_or(Error::Truncated)?;
+        let rest = parameter_sets(rest, u16::from(count & 0b0001_1111))?;
+        let (count, rest) = rest.split_first().ok_or(Error::Truncated)?;
+        let _extensions = parameter_sets(rest, u16::from(*count))?;
+        Ok(Record { length_size })
     }
 }
 
-/// Walks over a counted list of parameter sets: how many there are and what follows them.
-fn parameter_sets(list: &[u8], count_mask: u8) -> Result<(usize, &[u8]), Error> {
-    let (count, mut rest) = list.split_first().ok_or(Error::Truncated)?;
-    let count = usize::from(count & count_mask);
+/// Walks over that many parameter sets: what follows them.
+pub(crate) fn parameter_sets(mut list: &[u8], count: u16) -> Result<&[u8], Error> {
     for _ in 0..count {
-        let (length, after) = rest.split_first_chunk().ok_or(Error::Truncated)?;
-        rest = after.get(usize::from(u16::from_be_bytes(*length))..).ok_or(Error::Truncated)?;
+        let (length, after) = list.split_first_chunk().ok_or(Error::Truncated)?;
+        list = after.get(usize::from(u16::from_be_bytes(*length))..).ok_or(Error::Truncated)?;
     }
-    Ok((count, rest))
+    Ok(list)
 }
 
-/// Whether an access unit of length-prefixed NAL units holds an IDR slice. Its lengths are checked on the way, so that
-/// what is passed on ends where it says.
-pub(crate) fn holds_idr(mut unit: &[u8], length_size: LengthSize) -> Result<bool, Error> {
-    let mut idr = false;
+/// Whether an access unit of length-prefixed NAL units holds an IDR slice.
+pub(crate) fn holds_idr(unit: &[u8], length_size: LengthSize) -> Result<bool, Error> {
+    holds(unit, length_size, |header| header & NAL_TYPE == NAL_IDR)
+}
+
+/// Whether an access unit holds a NAL unit whose first byte is wanted. Its lengths are checked on the way, so that what is
+/// passed on ends where it says.
+pub(crate) fn holds(mut unit: &[u8], length_size: LengthSize, wanted: impl Fn(u8) -> bool) -> Result<bool, Error> {
+    let mut found = false;
     while !unit.is_empty() {
         let (length, rest) = match (length_size, unit) {
             (LengthSize::One, &[a, ref rest @ ..]) => (usize::from(a), rest),
@@ -83,10 +90,10 @@ pub(crate) fn holds_idr(mut unit: &[u8], length_size: LengthSize) -> Result<bool
         if length > rest.len() {
             return Err(Error::UnitLength { length, left: rest.len() });
         }
-        idr |= rest[..length].first().is_some_and(|header| header & NAL_TYPE == NAL_IDR);
+        found |= rest[..length].first().is_some_and(|&header| wanted(header));
         unit = &rest[length..];
     }
-    Ok(idr)
+    Ok(found)
 }
 
 /// The low five bits of a NAL unit's header (ITU-T H.264 §7.3.1).
@@ -95,7 +102,7 @@ const NAL_TYPE: u8 = 0b0001_1111;
 const NAL_IDR: u8 = 5;
 
 /// Parameter sets take some dozens of bytes; a record of more than this is somebody trying something.
-const RECORD_LIMIT: usize = 16 * 1024;
+pub(crate) const RECORD_LIMIT: usize = 16 * 1024;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -124,11 +131,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_record_without_parameter_sets_is_refused() {
-        assert_eq!(
-            Record::parse(&[1, 0x4d, 0x40, 0x1f, 0xff, 0xe0, 0]),
-            Err(Error::Missing("a sequence parameter set"))
-        );
+    fn a_record_need_not_hold_parameter_sets_but_must_not_be_huge() {
+        assert_eq!(Record::parse(&[1, 0x4d, 0x40, 0x1f, 0xff, 0xe0, 0]), Ok(Record { length_size: LengthSize::Four }));
         let huge = vec![1; RECORD_LIMIT + 1];
         assert_eq!(Record::parse(&huge), Err(Error::Oversized(RECORD_LIMIT + 1)));
     }

@@ -1,4 +1,4 @@
-//! RTMP ingest: takes publishers in over TCP as OBS and ffmpeg speak it (Adobe RTMP 1.0).
+//! RTMP ingest: takes publishers in over TCP as OBS and ffmpeg speak it (Adobe RTMP 1.0, Enhanced RTMP v2).
 //!
 //! `rtmp-runtime` knows the protocol and does no I/O; this room owns the sockets, the time limits and the doors. What lies
 //! between TCP and RTMP, nothing or TLS, is the server's to say ([`Transport`]). A connection is a stranger until its key was
@@ -6,8 +6,10 @@
 //! unfinished messages.
 
 mod address;
+mod capabilities;
 mod connection;
 mod door;
+mod preamble;
 mod status;
 
 use std::io;

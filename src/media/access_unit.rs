@@ -44,7 +44,7 @@ impl fmt::Display for VideoCodec {
 pub struct AudioConfig {
     pub codec: AudioCodec,
     /// For AAC an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1), for Opus an identification header (RFC 7845 §5.1) or empty
-    /// for stereo; empty for G.711.
+    /// for stereo; empty for MP3 and G.711.
     pub extradata: Bytes,
     /// Hertz and channels, where the codec's own configuration does not say them: G.711.
     pub format: Option<(u32, u16)>,
@@ -55,6 +55,7 @@ pub struct AudioConfig {
 pub enum AudioCodec {
     Aac,
     Opus,
+    Mp3,
     /// G.711 µ-law.
     Pcmu,
     /// G.711 A-law.
@@ -66,6 +67,7 @@ impl fmt::Display for AudioCodec {
         f.write_str(match self {
             AudioCodec::Aac => "AAC",
             AudioCodec::Opus => "Opus",
+            AudioCodec::Mp3 => "MP3",
             AudioCodec::Pcmu => "G.711 µ-law",
             AudioCodec::Pcma => "G.711 A-law",
         })

@@ -14,6 +14,8 @@ use crate::corpus::{films, tapes};
 use crate::mutate::{Chance, damage};
 
 const CANVAS: Resolution = Resolution { width: 320, height: 180 };
+/// With all that may be done to a picture: scaled, cut, blurred.
+const TARGET: Target = Target { resolution: CANVAS, colour: Colour::BT709, fitting: Fitting::Blur };
 
 #[test]
 fn damaged_pictures() {
@@ -27,7 +29,7 @@ fn damaged_pictures() {
             film = chance.one_of(films);
             let extradata = perhaps_damaged(&film.config.extradata, chance);
             watch.about(&extradata);
-            decoder = Decoder::open(&VideoConfig { extradata, ..film.config.clone() }, CANVAS, Colour::BT709).ok();
+            decoder = Decoder::open(&VideoConfig { extradata, ..film.config.clone() }).ok();
         }
         let Some(decoder) = &mut decoder else { return };
         let picture = |decoded: Decoded| {
@@ -36,7 +38,7 @@ fn damaged_pictures() {
         };
         // Between good ones, so that what is damaged is decoded and not skipped.
         for at in 0..chance.below(3) {
-            let _ = decoder.decode(&unit(chance.one_of(&film.units).clone(), index, at), picture);
+            let _ = decoder.decode(&unit(chance.one_of(&film.units).clone(), index, at), TARGET, picture);
         }
         // Now and then a unit of another film: another size, or another codec.
         let from = if chance.once_in(8) { chance.one_of(films) } else { film };
@@ -46,7 +48,7 @@ fn damaged_pictures() {
         let other = chance.one_of(&film.units);
         damage(&mut bytes, other, chance);
         watch.about(&bytes);
-        if decoder.decode(&unit(bytes, index, 3), picture).is_err() {
+        if decoder.decode(&unit(bytes, index, 3), TARGET, picture).is_err() {
             failed.up();
         }
     });

@@ -2,7 +2,7 @@
 
 use super::TagError;
 
-/// A packet of the first track.
+/// A packet of the track that is taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
     pub(super) kind: u8,
@@ -12,22 +12,49 @@ pub(super) struct Packet<'a> {
 
 pub(super) type FourCc = [u8; 4];
 
+/// Which of a publisher's tracks is taken: the one of the lowest number that has been seen, which is the first by the
+/// specification's ordering. OBS sends spare renditions, and the sound for recordings, in the others.
+#[derive(Debug)]
+pub(super) struct Track(u8);
+
+impl Default for Track {
+    fn default() -> Track {
+        Track(u8::MAX)
+    }
+}
+
+impl Track {
+    /// Whether a packet of that track is taken. A tag without tracks is track 0.
+    pub(super) fn takes(&mut self, number: u8) -> bool {
+        self.0 = self.0.min(number);
+        self.0 == number
+    }
+}
+
 /// Reads what follows the first byte of an extended tag, whose low four bits are `kind`. `multitrack` is the packet type
-/// that announces several tracks (audio and video number it differently). Tracks but the first give nothing: OBS sends
-/// spare renditions and the sound for recordings in them.
-pub(super) fn packet(kind: u8, body: &[u8], multitrack: u8) -> Result<Option<Packet<'_>>, TagError> {
+/// that announces several tracks (audio and video number it differently). `None` when only other tracks are in it.
+pub(super) fn packet<'a>(
+    kind: u8,
+    body: &'a [u8],
+    multitrack: u8,
+    taken: &mut Track,
+) -> Result<Option<Packet<'a>>, TagError> {
     let (kind, body) = skip_modifiers(kind, body)?;
     if kind != multitrack {
         let (four_cc, body) = split_four_cc(body)?;
-        return Ok(Some(Packet { kind, four_cc, body }));
+        return Ok(taken.takes(ONLY_TRACK).then_some(Packet { kind, four_cc, body }));
     }
     let (&layout, mut body) = body.split_first().ok_or(TagError::Truncated)?;
     let (layout, kind) = (layout >> 4, layout & 0x0f);
+    if layout > MANY_TRACKS_MANY_CODECS || kind == multitrack {
+        return Err(TagError::Tracks);
+    }
     let mut shared = None;
     if layout != MANY_TRACKS_MANY_CODECS {
         let (four_cc, rest) = split_four_cc(body)?;
         (shared, body) = (Some(four_cc), rest);
     }
+    let mut found = None;
     while !body.is_empty() {
         let (four_cc, rest) = match shared {
             Some(four_cc) => (four_cc, body),
@@ -42,12 +69,12 @@ pub(super) fn packet(kind: u8, body: &[u8], multitrack: u8) -> Result<Option<Pac
             };
             rest.split_at_checked(u32::from_be_bytes([0, l2, l1, l0]) as usize).ok_or(TagError::Truncated)?
         };
-        if track == FIRST_TRACK {
-            return Ok(Some(Packet { kind, four_cc, body: data }));
+        if taken.takes(track) {
+            found = Some(Packet { kind, four_cc, body: data });
         }
         body = rest;
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Steps over `ModEx` data, which refines timestamps by nanoseconds: more than anything here resolves.
@@ -77,7 +104,8 @@ fn split_four_cc(body: &[u8]) -> Result<(FourCc, &[u8]), TagError> {
 const MOD_EX: u8 = 7;
 const ONE_TRACK: u8 = 0;
 const MANY_TRACKS_MANY_CODECS: u8 = 2;
-const FIRST_TRACK: u8 = 0;
+/// What the track of a tag without tracks counts as.
+const ONLY_TRACK: u8 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -89,25 +117,49 @@ mod tests {
         Packet { kind: 1, four_cc: *b"avc1", body }
     }
 
+    fn parsed(kind: u8, body: &[u8]) -> Result<Option<Packet<'_>>, TagError> {
+        packet(kind, body, MULTITRACK, &mut Track::default())
+    }
+
     #[test]
     fn a_plain_packet_is_its_four_cc_and_body() {
-        assert_eq!(packet(1, b"avc1xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(1, b"avc", MULTITRACK), Err(TagError::Truncated));
+        assert_eq!(parsed(1, b"avc1xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(parsed(1, b"avc"), Err(TagError::Truncated));
     }
 
     #[test]
     fn modifiers_are_stepped_over() {
-        assert_eq!(packet(7, b"\x02\0\0\0\x01avc1xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(7, b"\xff\0\x01aa\x07\x00b\x01avc1xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(7, b"\xff\xff\xff", MULTITRACK), Err(TagError::Truncated));
+        // A nanosecond offset, then one of a length that needs two more bytes.
+        assert_eq!(parsed(7, b"\x02\0\0\0\x01avc1xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(parsed(7, b"\xff\0\x01aa\x07\x00b\x01avc1xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(parsed(7, b"\xff\xff\xff"), Err(TagError::Truncated));
+        assert_eq!(parsed(7, b"\x02\0\0\0\x06\x01avc1\0xyz"), Ok(Some(found(b"xyz"))), "before a track, too");
     }
 
     #[test]
     fn the_first_of_several_tracks_is_taken() {
-        assert_eq!(packet(6, b"\x01avc1\x00xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(6, b"\x01avc1\x01xyz", MULTITRACK), Ok(None));
-        assert_eq!(packet(6, b"\x11avc1\x01\0\0\x02no\x00\0\0\x03xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(6, b"\x21hvc1\x01\0\0\x02noavc1\x00\0\0\x03xyz", MULTITRACK), Ok(Some(found(b"xyz"))));
-        assert_eq!(packet(6, b"\x11avc1\x01\xff\xff\xff", MULTITRACK), Err(TagError::Truncated));
+        let mut taken = Track::default();
+        let mut packet = |body| packet(6, body, MULTITRACK, &mut taken);
+        assert_eq!(packet(b"\x01avc1\x00xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(packet(b"\x01avc1\x01xyz"), Ok(None));
+        assert_eq!(packet(b"\x11avc1\x01\0\0\x02no\x00\0\0\x03xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(packet(b"\x21hvc1\x01\0\0\x02noavc1\x00\0\0\x03xyz"), Ok(Some(found(b"xyz"))));
+        assert_eq!(packet(b"\x11avc1\x01\xff\xff\xff"), Err(TagError::Truncated));
+    }
+
+    #[test]
+    fn without_a_track_0_the_lowest_is_the_first() {
+        let mut taken = Track::default();
+        assert_eq!(packet(6, b"\x01avc1\x02no", MULTITRACK, &mut taken), Ok(Some(found(b"no"))), "so far");
+        assert_eq!(packet(6, b"\x01avc1\x01xyz", MULTITRACK, &mut taken), Ok(Some(found(b"xyz"))));
+        assert_eq!(packet(6, b"\x01avc1\x02no", MULTITRACK, &mut taken), Ok(None));
+        assert_eq!(packet(1, b"avc1xyz", MULTITRACK, &mut taken), Ok(Some(found(b"xyz"))), "a plain tag is track 0");
+        assert_eq!(packet(6, b"\x01avc1\x01xyz", MULTITRACK, &mut taken), Ok(None));
+    }
+
+    #[test]
+    fn layouts_and_kinds_that_are_none_are_refused() {
+        assert_eq!(parsed(6, b"\x31avc1\x00xyz"), Err(TagError::Tracks));
+        assert_eq!(parsed(6, b"\x06avc1\x00xyz"), Err(TagError::Tracks));
     }
 }

@@ -35,12 +35,9 @@ impl Timeline {
             None => Placed(HEADROOM),
             Some(last) => {
                 let step = i64::from(raw.wrapping_sub(last.raw) as i32);
-                let step = if (-LONGEST_STEP_BACK..=LONGEST_STEP).contains(&step) {
-                    step
-                } else {
-                    let passed = arrived.saturating_duration_since(last.arrived).as_millis();
-                    i64::try_from(passed).unwrap_or(LONGEST_STEP).min(LONGEST_STEP)
-                };
+                let passed = arrived.saturating_duration_since(last.arrived).as_millis();
+                let passed = i64::try_from(passed).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+                let step = if (-LONGEST_STEP..=passed + LONGEST_STEP).contains(&step) { step } else { passed };
                 Placed((last.at.0 + step).max(0))
             }
         };
@@ -52,9 +49,10 @@ impl Timeline {
 /// Milliseconds between the origin and the first tag.
 const HEADROOM: i64 = 10_000;
 /// Milliseconds; a publisher that is silent for longer is closed anyway.
-const LONGEST_STEP: i64 = 60_000;
-/// Milliseconds; tracks are interleaved within far less.
-const LONGEST_STEP_BACK: i64 = 10_000;
+const LONGEST_PAUSE: i64 = 60_000;
+/// Milliseconds that a timestamp may lie before the last, or further after it than time has passed: tracks are interleaved
+/// within far less, and a burst after a stall carries the timestamps of the stall.
+const LONGEST_STEP: i64 = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -95,8 +93,32 @@ mod tests {
     #[test]
     fn a_stalls_gap_is_kept() {
         let mut timeline = Timeline::default();
-        let first = placed(&mut timeline, 100);
-        assert_eq!(placed(&mut timeline, 14_100) - first, 14_000);
+        let now = Instant::now();
+        let first = timeline.place(100, now).0;
+        assert_eq!(timeline.place(14_100, now + Duration::from_secs(14)).0 - first, 14_000);
+    }
+
+    #[test]
+    fn a_jump_ahead_goes_on_by_the_time_that_passed() {
+        let mut timeline = Timeline::default();
+        let now = Instant::now();
+        let first = timeline.place(100, now).0;
+        assert_eq!(timeline.place(30_100, now + Duration::from_millis(33)).0 - first, 33);
+        assert_eq!(timeline.place(30_133, now + Duration::from_millis(66)).0 - first, 66);
+    }
+
+    #[test]
+    fn tracks_that_are_a_minute_apart_run_side_by_side() {
+        let mut timeline = Timeline::default();
+        let now = Instant::now();
+        let first = timeline.place(0, now).0;
+        for n in 1..500u32 {
+            let later = Duration::from_millis(u64::from(n) * 33);
+            for (raw, moment) in [(n * 33, later), (60_000 + n * 33, later + Duration::from_millis(5))] {
+                let off = timeline.place(raw, now + moment).0 - first - moment.as_millis() as i64;
+                assert!(off.abs() <= 1, "{off} ms off at {moment:?}");
+            }
+        }
     }
 
     proptest! {

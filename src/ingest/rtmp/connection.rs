@@ -10,6 +10,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::Limits;
 use super::address::Address;
+use super::preamble::Preamble;
 use super::status::Status;
 use crate::ingest::flv::{Demuxer, Unsupported};
 use crate::ingest::source::{Directory, Ended, Protocol, Publication, Publisher, Refused, SourceInfo};
@@ -80,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Leads a stranger from the handshake to an admitted `publish`.
     async fn greet(&mut self, directory: &dyn Directory) -> Result<Greeted, End> {
         let mut buffer = vec![0; PREAMBLE_READ];
-        let (mut received, mut connected) = (0, false);
+        let (mut received, mut connected, mut preamble) = (0, false, Preamble::new());
         loop {
             let read = self.stream.read(&mut buffer).await?;
             if read == 0 {
@@ -90,10 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if received > PREAMBLE_LIMIT {
                 return Err(End::Chatty);
             }
-            if connected && asks_to_play(&buffer[..read]) {
-                return Err(End::Play);
-            }
+            let plays = preamble.hear(&buffer[..read]);
             let (reply, events) = self.session.handle_data(&buffer[..read])?;
+            let reply = preamble.answer(reply);
             let mut events = events.into_iter();
             for event in events.by_ref() {
                 match event {
@@ -110,6 +110,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             self.send(&reply).await?;
+            // The session ignores it, and the player would wait for its time to run out.
+            if plays && connected {
+                return Err(End::Play);
+            }
         }
     }
 
@@ -241,14 +245,6 @@ async fn push_all(publication: &mut dyn Publication, coded: &mut Vec<Coded>) -> 
         publication.push(coded).await?;
     }
     Ok(())
-}
-
-/// Whether a `play` command is among the bytes. The session ignores it, and the player would wait for its time to run
-/// out. A command's name stands at the start of its message, so no chunk boundary runs through it; media, in which the
-/// bytes could come by chance, is not looked at.
-fn asks_to_play(bytes: &[u8]) -> bool {
-    const PLAY: &[u8] = b"\x02\x00\x04play\x00";
-    bytes.windows(PLAY.len()).any(|window| window == PLAY)
 }
 
 /// What a stranger may send, in bytes: the handshake takes 3 KiB, the commands less than one.

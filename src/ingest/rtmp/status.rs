@@ -24,7 +24,7 @@ impl Status {
         let (code, description) = match self {
             Status::BadName => ("NetStream.Publish.BadName", "stream key refused"),
             Status::Replaced => ("NetStream.Publish.BadName", "replaced, or the show ended"),
-            Status::Denied => ("NetStream.Publish.Denied", "send H.264 and AAC"),
+            Status::Denied => ("NetStream.Publish.Denied", "codec not taken: H.264, AAC"),
             Status::PlayFailed => ("NetStream.Play.Failed", "publish only"),
         };
         let text = |text: &str| Amf0Value::String(text.to_owned());

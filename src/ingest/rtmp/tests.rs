@@ -265,7 +265,7 @@ async fn an_unsupported_codec_is_explained_to_the_show() {
     let mut server = Server::start(Limits::default()).await;
     let mut client = Client::publish(&server, "live", KEY).await.unwrap();
     assert!(matches!(server.next().await, Seen::Admitted(_)));
-    client.video(0, b"\x90hvc1\x01\x02\x03\x04").await;
+    client.video(0, b"\x90vvc1\x01\x02\x03\x04").await;
     let Seen::Described(info) = server.next().await else { panic!() };
     assert!(info.complaint.unwrap().contains("OBS"));
     assert!(matches!(server.next().await, Seen::Dropped));

@@ -211,7 +211,15 @@ impl Taken {
         let frame = |part: Part| {
             let luma = STANDARD.decode(part.luma).expect("the page tells base64");
             assert_eq!(luma.len(), part.width * part.height, "a luma plane has one byte a pixel");
-            Frame { rtp, width: part.width, height: part.height, luma, arrived: Instant::now(), part: true }
+            Frame {
+                rtp,
+                width: part.width,
+                height: part.height,
+                luma,
+                arrived: Instant::now(),
+                chroma: Default::default(),
+                part: true,
+            }
         };
         self.parts.into_iter().map(frame).collect()
     }

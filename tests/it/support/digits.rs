@@ -49,7 +49,15 @@ fn alphabet() -> &'static [Glyph] {
         ffmpeg.args([&format!("color=black:s={width}x{height}"), "-vf", &draw, "-frames:v", "1"]);
         ffmpeg.args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]);
         let luma = child::run("the alphabet's painter", ffmpeg, Duration::from_secs(20));
-        let drawn = glyphs(&Frame { rtp: 0, width, height, luma, arrived: std::time::Instant::now(), part: true });
+        let drawn = glyphs(&Frame {
+            rtp: 0,
+            width,
+            height,
+            luma,
+            arrived: std::time::Instant::now(),
+            chroma: Default::default(),
+            part: true,
+        });
         assert_eq!(drawn.len(), 10, "ten digits, each of one piece");
         drawn
     })
@@ -186,7 +194,15 @@ fn digits_are_read_by_their_look() {
                 "-",
             ]);
             let luma = child::run("the digits' painter", ffmpeg, Duration::from_secs(10));
-            let part = Frame { rtp: 0, width: 304, height: 84, luma, arrived: std::time::Instant::now(), part: true };
+            let part = Frame {
+                rtp: 0,
+                width: 304,
+                height: 84,
+                luma,
+                arrived: std::time::Instant::now(),
+                chroma: Default::default(),
+                part: true,
+            };
             let wanted: String = text.chars().filter(char::is_ascii_digit).collect();
             assert_eq!(read(&part), wanted, "{text} at {size}");
         }

@@ -43,8 +43,14 @@ impl Ear {
 
     /// The beeps heard so far, with the RTP timestamps that they began at.
     pub fn beeps(&self) -> Vec<(Beep, u32)> {
-        let first = self.first.unwrap_or_default();
-        listen(&self.samples).into_iter().map(|beep| (beep, first.wrapping_add(beep.sample as u32))).collect()
+        self.beeps_after(0)
+    }
+
+    /// The same, of what was heard after that many samples.
+    pub fn beeps_after(&self, sample: usize) -> Vec<(Beep, u32)> {
+        let from = sample.min(self.samples.len());
+        let first = self.first.unwrap_or_default().wrapping_add(from as u32);
+        listen(&self.samples[from..]).into_iter().map(|beep| (beep, first.wrapping_add(beep.sample as u32))).collect()
     }
 }
 

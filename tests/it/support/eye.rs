@@ -7,7 +7,7 @@ use ffmpeg_next as ffmpeg;
 use super::clip::Clip;
 use super::strip::Strip;
 
-/// A decoded frame's luma, without padding.
+/// A decoded frame, without padding.
 #[derive(Clone)]
 pub struct Frame {
     /// The RTP timestamp it was sent under.
@@ -15,6 +15,8 @@ pub struct Frame {
     pub width: usize,
     pub height: usize,
     pub luma: Vec<u8>,
+    /// Cb and Cr, half as wide and high; empty where only luma was looked at.
+    pub chroma: [Vec<u8>; 2],
     /// When its last packet arrived.
     pub arrived: Instant,
     /// A part cut out of a frame: it has no strip.
@@ -99,6 +101,18 @@ impl Frame {
         sum as f64 / self.luma.len() as f64
     }
 
+    /// Mean luma, Cb and Cr of a part of it.
+    pub fn colour(&self, area: Area) -> [u8; 3] {
+        let mean = |plane: &[u8], by: usize| {
+            let width = self.width / by;
+            let rows = (area.y / by..(area.y + area.height) / by).map(|row| row * width);
+            let pixels = rows.flat_map(|row| &plane[row + area.x / by..row + (area.x + area.width) / by]);
+            let (sum, count) = pixels.fold((0, 0), |(sum, count), &pixel| (sum + u32::from(pixel), count + 1));
+            (sum / count) as u8
+        };
+        [mean(&self.luma, 1), mean(&self.chroma[0], 2), mean(&self.chroma[1], 2)]
+    }
+
     /// Between the darkest and the lightest pixel.
     pub fn contrast(&self) -> u8 {
         let (darkest, lightest) = (self.luma.iter().min(), self.luma.iter().max());
@@ -116,7 +130,8 @@ impl Frame {
             let start = row * self.width + area.x;
             &self.luma[start..start + area.width]
         });
-        Frame { width: area.width, height: area.height, luma: rows.flatten().copied().collect(), part: true, ..*self }
+        let luma = rows.flatten().copied().collect();
+        Frame { width: area.width, height: area.height, luma, chroma: Default::default(), part: true, ..*self }
     }
 
     /// Saves the luma as a PGM picture among the build's temporary files, for the one who looks into a failure.
@@ -161,8 +176,15 @@ impl Eye {
         self.decoder.receive_frame(&mut self.picture).ok()?;
         let (width, height) = (self.picture.width() as usize, self.picture.height() as usize);
         let rtp = self.picture.pts().map_or(rtp, |pts| pts as u32);
-        let rows = self.picture.data(0).chunks(self.picture.stride(0)).take(height);
-        let luma = rows.flat_map(|row| &row[..width]).copied().collect();
-        Some(Frame { rtp, width, height, luma, arrived, part: false })
+        let plane = |index: usize, width: usize, height: usize| {
+            // Row by row: pixel by pixel an unoptimised viewer falls behind.
+            let mut pixels = Vec::with_capacity(width * height);
+            for row in self.picture.data(index).chunks(self.picture.stride(index)).take(height) {
+                pixels.extend_from_slice(&row[..width]);
+            }
+            pixels
+        };
+        let chroma = [1, 2].map(|index| plane(index, width / 2, height / 2));
+        Some(Frame { rtp, width, height, luma: plane(0, width, height), chroma, arrived, part: false })
     }
 }

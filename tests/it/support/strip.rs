@@ -1,5 +1,7 @@
 //! The frame number in the picture: a row of black and white squares that survives any codec and any honest scaling.
 
+use super::eye::Area;
+
 /// Where the strip lies in a picture of a given size. Squares are a fortieth of the width (32 px at 1280), the row is
 /// centred and lies a little above the middle, clear of the places where cards and countdowns are put.
 ///
@@ -34,6 +36,24 @@ impl Strip {
                 luma[start..start + self.side].fill(if white { WHITE } else { BLACK });
             }
         }
+    }
+
+    /// The number where the picture that the strip was drawn into, of size `from`, now fills a part of a larger one.
+    pub fn read_in(&self, luma: &[u8], stride: usize, part: Area, from: (usize, usize)) -> Option<u16> {
+        let mut levels = [0u8; CELLS];
+        for (cell, level) in levels.iter_mut().enumerate() {
+            let (mut sum, mut count) = (0u32, 0u32);
+            // Five by five points around the middle of a square.
+            for point in 0..25 {
+                let x = (self.left + cell * self.side) * 10 + self.side * (3 + point % 5);
+                let y = self.top * 10 + self.side * (3 + point / 5);
+                let (x, y) = (part.x + x * part.width / from.0 / 10, part.y + y * part.height / from.1 / 10);
+                sum += u32::from(*luma.get(y * stride + x)?);
+                count += 1;
+            }
+            *level = (sum / count) as u8;
+        }
+        number(&levels)
     }
 
     /// The number in a luma plane; none when there is no strip.

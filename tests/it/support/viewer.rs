@@ -188,6 +188,16 @@ impl Viewer {
         self.seen.lock().ear.as_ref().map(|ear| ear.samples.clone()).unwrap_or_default()
     }
 
+    /// How many samples of sound it heard so far.
+    pub fn samples_heard(&self) -> usize {
+        self.seen.lock().ear.as_ref().map_or(0, |ear| ear.samples.len())
+    }
+
+    /// The beeps after that many samples.
+    pub fn beeps_after(&self, sample: usize) -> Vec<(Beep, u32)> {
+        self.seen.lock().ear.as_ref().map(|ear| ear.beeps_after(sample)).unwrap_or_default()
+    }
+
     /// Messages of the data channel, oldest first.
     pub fn messages(&self) -> Vec<String> {
         self.seen.lock().messages.clone()
