@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hawker::codec::decode::Decoded;
-use hawker::codec::{AudioDecoder, Decoder};
+use hawker::codec::{AudioDecoder, Decoder, Fitting, Target};
 use hawker::media::access_unit::AccessUnit;
 use hawker::media::{AudioConfig, Colour, Resolution, VideoConfig};
 
