@@ -19,9 +19,9 @@ async fn a_stream_is_judged_by_its_own_numbers() {
 
     // Keyframes 250 frames apart, three B-frames, no sound.
     let mut publisher = hawker.publish(&Clip { sound: None, ..SMALL });
-    let keyframes = advice_where(&hawker, "keyframe-interval", |advice| advice["seen"] == "8.3 s").await;
-    assert_eq!(keyframes["severity"], "warning", "{keyframes:#}");
-    assert!(text(&keyframes).contains("every 8.3 s") && text(&keyframes).contains("to 2 s"), "{keyframes:#}");
+    let keyframes = advice_where(&hawker, "keyframe-interval", |advice| text(advice).contains("every 8.3 s")).await;
+    assert_eq!((&keyframes["severity"], &keyframes["seen"]), (&"warning".into(), &"8.3 s".into()));
+    assert!(text(&keyframes).contains("to 2 s"), "{keyframes:#}");
     let sound = advice_where(&hawker, "audio-missing", |_| true).await;
     assert_eq!(sound["severity"], "warning", "{sound:#}");
     let b_frames = advice_where(&hawker, "b-frames", |_| true).await;

@@ -6,9 +6,8 @@
 //!  decoded sound ──► loudness ─┘   once a second
 //! ```
 //!
-//! Gauges measure one publication as it comes; their numbers are its [`Signs`]; each rule is a pure function of them. A finding
-//! becomes advice once it has held for [`APPEARS_AFTER`] and stays until all has been well for [`GOES_AFTER`], so that nothing
-//! flickers. Whatever a publisher sends, the gauges hold at most some tens of kilobytes.
+//! Gauges measure one publication as it comes; their numbers are its signs; each rule is a pure function of them. A finding
+//! becomes advice once it has held for some seconds and stays until all has been well for longer, so that nothing flickers. Whatever a publisher sends, the gauges hold at most some tens of kilobytes.
 
 pub(super) mod arrival;
 pub(super) mod cadence;

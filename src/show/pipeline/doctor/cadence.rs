@@ -106,8 +106,6 @@ impl Cadence {
         let (newest, first) = (self.times.back().copied().unwrap_or_default(), self.first.unwrap_or_default());
         let interval = self.interval(announced);
         let (frames, missing) = interval.map_or((0, 0), |interval| self.missing(interval));
-        let running = self.last_key.map(|last| newest.saturating_sub(last));
-        let longest = self.key_distances.iter().copied().chain(running).max();
         let windows = || self.windows.iter().chain(std::iter::once(&self.running));
         let leads = || windows().filter_map(|window| window.lead);
         let least = leads().map(|lead| lead.0).fold(f64::INFINITY, f64::min);
@@ -118,7 +116,8 @@ impl Cadence {
             fps: interval.map(|interval| 1.0 / interval),
             frames,
             missing,
-            keyframe_seconds: longest.map(|longest| longest.as_secs_f64()),
+            keyframe_seconds: self.key_distances.iter().max().map(Duration::as_secs_f64),
+            since_keyframe: self.last_key.map(|last| newest.saturating_sub(last).as_secs_f64()),
             b_frames,
             reorder_ms: if b_frames > 0 { (most - least) * 1e3 } else { 0.0 },
             bitrate: self.bitrate(),
@@ -140,10 +139,17 @@ impl Cadence {
         Some(announced.filter(|&announced| usual > announced * 0.9).unwrap_or(usual))
     }
 
-    /// How many frames the last ten seconds should have held, and how many of them are not there.
+    /// How many frames the last ten seconds should have held, and how many of them are not there: by the gaps, and by the count,
+    /// whichever is kinder to timestamps that are not even.
     fn missing(&self, interval: f64) -> (u32, u32) {
-        let steps = self.steps().map(|step| (step / interval).round().max(1.0) as u32);
-        steps.fold((1, 0), |(frames, missing), step| (frames + step, missing + step - 1))
+        let (mut wanted, mut gaps) = (1.0, 0.0);
+        for step in self.steps() {
+            wanted += step / interval;
+            gaps += (step / interval).round().max(1.0) - 1.0;
+        }
+        let (wanted, count) = (wanted.round(), self.times.len() as f64);
+        let missing = (wanted - count).clamp(0.0, gaps);
+        ((count + missing) as u32, missing as u32)
     }
 
     fn steps(&self) -> impl Iterator<Item = f64> {
@@ -237,11 +243,23 @@ mod tests {
     }
 
     #[test]
+    fn uneven_timestamps_are_no_missing_frames() {
+        let mut cadence = Cadence::default();
+        for n in 0..600u64 {
+            let at = 1000 + n * 1000 / 30 + n.wrapping_mul(2_654_435_761) % 30;
+            cadence.note(&unit(at, at, n % 60 == 0, 1000));
+        }
+        let signs = cadence.signs(Some(30.0));
+        assert!(signs.missing <= 2, "{signs:?}");
+    }
+
+    #[test]
     fn the_keyframe_that_does_not_come_counts() {
-        assert_eq!(plain(12, 10_000, |_| 1000).signs(None).keyframe_seconds.map(f64::round), Some(12.0));
+        let once = plain(12, 10_000, |_| 1000).signs(None);
+        assert_eq!((once.since_keyframe.map(f64::round), once.keyframe_seconds), (Some(12.0), None));
         let mut never = Cadence::default();
         (0..360).for_each(|n| never.note(&unit(n * 33, n * 33, false, 1000)));
-        assert_eq!(never.signs(None).keyframe_seconds, None);
+        assert_eq!(never.signs(None).since_keyframe, None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ const RULES: &[Rule] = &[
 
 fn no_keyframe(signs: &Signs) -> Option<Advice> {
     let seconds = signs.cadence.seconds;
-    (signs.cadence.keyframe_seconds.is_none() && seconds > NO_KEYFRAME).then(|| {
+    (signs.cadence.since_keyframe.is_none() && seconds > NO_KEYFRAME).then(|| {
         problem(
             Code::NoKeyframe,
             format!("{seconds:.0} s"),
@@ -48,13 +48,22 @@ fn no_keyframe(signs: &Signs) -> Option<Advice> {
 }
 
 fn keyframe_interval(signs: &Signs) -> Option<Advice> {
-    let seconds = signs.cadence.keyframe_seconds.filter(|&seconds| seconds > KEYFRAMES_APART)?;
+    // A browser sends keyframes when it is asked for one.
+    if signs.protocol == Protocol::Whip {
+        return None;
+    }
+    let apart = signs.cadence.keyframe_seconds.filter(|&seconds| seconds > KEYFRAMES_APART);
+    let since = signs.cadence.since_keyframe.filter(|&seconds| seconds > KEYFRAMES_APART);
+    let (seconds, what) = match (apart, since) {
+        (Some(apart), _) => (apart, format!("A keyframe comes every {apart:.1} s")),
+        (None, Some(since)) => (since, format!("The last keyframe came {since:.1} s ago")),
+        (None, None) => return None,
+    };
     Some(warning(
         Code::KeyframeInterval,
         format!("{seconds:.1} s"),
         format!(
-            "A keyframe comes every {seconds:.1} s: {KEYFRAMES_EVERY_2_S}. After a reconnect, a backup or lost data the picture comes \
-             back only with the next one."
+            "{what}: {KEYFRAMES_EVERY_2_S}. After a reconnect, a backup or lost data the picture comes back only with the next one."
         ),
     ))
 }
@@ -377,6 +386,7 @@ mod tests {
                 frames: 300,
                 missing: 2,
                 keyframe_seconds: Some(2.0),
+                since_keyframe: Some(1.1),
                 b_frames: 0,
                 reorder_ms: 0.0,
                 bitrate: Some(bitrate),
@@ -441,7 +451,7 @@ mod tests {
 
     #[test]
     fn no_keyframe_at_all() {
-        let advice = only(|signs| (signs.cadence.keyframe_seconds, signs.cadence.seconds) = (None, 12.4));
+        let advice = only(|signs| (signs.cadence.since_keyframe, signs.cadence.seconds) = (None, 12.4));
         says(&advice, Code::NoKeyframe, Severity::Problem, "12 s", &["for 12 s", "no picture"]);
     }
 

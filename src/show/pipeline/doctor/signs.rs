@@ -30,8 +30,10 @@ pub(in crate::show::pipeline) struct Cadence {
     /// Of the last ten seconds: how many frames should have come, and how many of them did not.
     pub frames: u32,
     pub missing: u32,
-    /// The longest of the last distances between keyframes, the running one included; absent before the first keyframe.
+    /// The longest of the last distances between keyframes; absent before the second.
     pub keyframe_seconds: Option<f64>,
+    /// From the newest keyframe to the newest frame; absent before the first keyframe.
+    pub since_keyframe: Option<f64>,
     /// The most B-frames in a row.
     pub b_frames: u32,
     /// What reordering adds to the delay, in milliseconds: the spread of presentation times against decoding times.
