@@ -144,12 +144,9 @@ fn source_of(frame: &ffmpeg::frame::Video) -> Result<Source, Error> {
 /// Width to height of one pixel; square where nothing sensible is said.
 fn aspect_of(frame: &ffmpeg::frame::Video) -> (u32, u32) {
     let said = frame.aspect_ratio();
-    match (u32::try_from(said.numerator()), u32::try_from(said.denominator())) {
-        (Ok(wide), Ok(high)) if (1..=4096).contains(&wide) && (1..=4096).contains(&high) => {
-            if wide <= high.saturating_mul(4) && high <= wide.saturating_mul(4) { (wide, high) } else { (1, 1) }
-        }
-        _ => (1, 1),
-    }
+    let side = |said: i32| u32::try_from(said).ok().filter(|side| (1..=4096).contains(side));
+    let sides = side(said.numerator()).zip(side(said.denominator()));
+    sides.filter(|(wide, high)| *wide <= high * 4 && *high <= wide * 4).unwrap_or((1, 1))
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Scaler {
             (c"dsth", to.height as i32),
             (c"dst_format", ffi::AVPixelFormat::from(Pixel::YUV420P) as i32),
             (c"dst_range", full(colour)),
-            (c"sws_flags", ffi::SWS_BILINEAR as i32),
+            (c"sws_flags", ffi::SWS_BILINEAR),
         ];
         // SAFETY: a context or null out, freed where it cannot be initialised; plain values in; the coefficient tables are
         // static.

@@ -137,7 +137,7 @@ impl Shows {
         let Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas: _ } = wanted;
         self.check_keys(&id, stream_key.as_ref(), backup_stream_key.as_ref())?;
         let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
-        show.run(Command::Change(changes)).await?;
+        show.run(Command::Change(Box::new(changes))).await?;
         Ok(Put { show, created: false })
     }
 
@@ -146,7 +146,7 @@ impl Shows {
         let _no_other_takes_the_key = self.deleted.lock().await;
         let show = self.get(id)?;
         self.check_keys(id, changes.stream_key.as_ref(), changes.backup_stream_key.as_ref())?;
-        show.run(Command::Change(changes)).await?;
+        show.run(Command::Change(Box::new(changes))).await?;
         Ok(show)
     }
 

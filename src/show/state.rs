@@ -109,7 +109,7 @@ pub struct Created {
 /// What somebody wants of a show.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Change(Changes),
+    Change(Box<Changes>),
     PutProduct {
         id: ProductId,
         product: Product,
@@ -259,7 +259,7 @@ impl State {
 
     fn decide_settled(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
         Ok(match command {
-            Command::Change(changes) => self.decide_changes(changes),
+            Command::Change(changes) => self.decide_changes(*changes),
             Command::PutProduct { id, product } => self.decide_product(id, product)?,
             Command::RemoveProduct { id } => {
                 self.item(&id)?;
@@ -484,7 +484,7 @@ mod tests {
         assert_eq!(rev_after(Command::ShowCard { product: id("a") }), 3);
         assert_eq!(rev_after(Command::ShowCard { product: id("a") }), 3);
         let stream_key = Some(StreamKey::random());
-        assert_eq!(rev_after(Command::Change(Changes { stream_key, ..Changes::default() })), 3);
+        assert_eq!(rev_after(Command::Change(Box::new(Changes { stream_key, ..Changes::default() }))), 3);
         assert_eq!(rev_after(Command::Open), 3);
         assert_eq!(rev_after(countdown("a", 990, 60, Then::Revert)), 4);
         assert_eq!(rev_after(Command::HideCard), 5);

@@ -216,6 +216,10 @@ struct Closed;
 
 #[async_trait]
 impl Directory for Closed {
+    async fn check(&self, _: &Publisher) -> Result<(), Refused> {
+        Err(Refused::UnknownKey)
+    }
+
     async fn admit(&self, _: &Publisher) -> Result<Box<dyn Publication>, Refused> {
         Err(Refused::UnknownKey)
     }

@@ -160,7 +160,7 @@ impl Meter {
             let newest_sound = measured.audio_rate.newest.unwrap_or(first_video);
             let signs = Signs {
                 protocol: about.protocol,
-                canvas: shared.canvas.resolution,
+                canvas: shared.size(),
                 canvas_fps: shared.canvas.fps,
                 codec: measured.video.as_ref().map(|config| config.codec),
                 source: stats_of(&shared.stats.source),
