@@ -111,9 +111,9 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Whether nothing waits to be read now.
-    pub fn is_empty(&self) -> bool {
-        self.shared.lock().items.is_empty()
+    /// How many items wait to be read now.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().items.len()
     }
 
     /// The next item; `None` once the queue is closed and empty.

@@ -20,6 +20,8 @@ pub struct Timeline {
     offset: Option<i64>,
     video: bool,
     last: Duration,
+    /// When the newest unit came.
+    newest: MediaTime,
     /// The least lateness seen in the running window, and when the window ends.
     least: i64,
     window_end: MediaTime,
@@ -32,6 +34,11 @@ const WINDOW: Duration = Duration::from_secs(2);
 const AHEAD: Duration = Duration::from_millis(100);
 /// Timestamps going back by more than this begin anew.
 const BACK: Duration = Duration::from_millis(500);
+/// A unit that comes this much later after the one before than its timestamp says was held up: a burst will follow, and says
+/// nothing about the path.
+const STALL: Duration = Duration::from_millis(500);
+/// How long a burst after a stall may take to come to its end, before what comes is taken for the new pace.
+const BURST: Duration = Duration::from_secs(1);
 /// The servo's largest step a window: 0.5 ms a second, which neither eye nor ear notices.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -42,6 +49,7 @@ impl Timeline {
             offset: None,
             video: false,
             last: Duration::ZERO,
+            newest: MediaTime::ZERO,
             least: i64::MAX,
             window_end: MediaTime::ZERO,
             anchors: 0,
@@ -66,13 +74,17 @@ impl Timeline {
         let first = video && !self.video;
         self.video |= video;
         let back = dts + BACK < self.last;
-        self.last = dts;
+        let stalled = now.since(self.newest) > dts.saturating_sub(self.last) + STALL;
+        (self.last, self.newest) = (dts, now);
         let Some(at) = self.media(dts).filter(|_| !first && !back) else {
             return self.anchor(dts, now);
         };
         let late = now.ticks().saturating_sub(at.ticks());
         if late < -ticks_of(AHEAD + self.interval) {
             return self.anchor(dts, now);
+        }
+        if stalled {
+            (self.least, self.window_end) = (i64::MAX, now + BURST);
         }
         self.least = self.least.min(late);
         if now < self.window_end {
@@ -202,6 +214,24 @@ mod tests {
             timeline.arrived(true, dts(n), MediaTime::from_ticks(n * 3000));
         }
         let late = lateness(&timeline, dts(599), MediaTime::from_ticks(599 * 3000));
-        assert!((-134..=20).contains(&late), "{late} ms late");
+        assert!((-1..=1).contains(&late), "{late} ms late");
+        assert_eq!(timeline.jumps(), 0);
+    }
+
+    #[test]
+    fn a_publisher_who_paused_for_good_is_followed_soon() {
+        let mut timeline = Timeline::new(INTERVAL);
+        let dts = |n: i64| INTERVAL * n as u32;
+        for n in 0..90 {
+            timeline.arrived(true, dts(n), MediaTime::from_ticks(n * 3000));
+        }
+        // Ten seconds of nothing, and then its timestamps go on as if they had not been.
+        let after = |n: i64| MediaTime::from_ticks((n + 300) * 3000);
+        for n in 90..125 {
+            timeline.arrived(true, dts(n), after(n));
+        }
+        let late = lateness(&timeline, dts(124), after(124));
+        assert!((-40..=5).contains(&late), "{late} ms late");
+        assert_eq!(timeline.jumps(), 1);
     }
 }

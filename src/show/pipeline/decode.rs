@@ -31,6 +31,7 @@ pub(super) struct Memory {
 pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<Job>, frames: &queue::Sender<Frame>) {
     let mut decoder = memory.config.as_ref().and_then(|config| open(shared, config));
     let mut errors = Losses::default();
+    let mut passing = MediaTime::ZERO;
     while let Some(Job { generation, what }) = units.recv() {
         shared.step("decode");
         if generation < shared.publishing.generation() {
@@ -54,12 +55,14 @@ pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<
                 let decoded = decoder.decode(&unit, shared.target(), |decoded| {
                     Shared::count(&shared.stats.decoded);
                     let at = MediaTime::ZERO + decoded.pts;
-                    // After a stall everything is decoded as fast as it goes, and nobody wants to watch that: what is late is
-                    // passed over while newer pictures wait. A path that is slow for good has none waiting.
-                    if at + PASSED_OVER < shared.clock.now() && !units.is_empty() {
+                    // After a stall everything is decoded as fast as it goes, and nobody wants to watch that: a picture is passed
+                    // over while newer ones wait. Now and then one is shown all the same, for a decoder that is slow for good.
+                    let now = shared.clock.now();
+                    if units.waiting() > BACKLOG && now < passing + PASSING {
                         Shared::count(&shared.stats.compose_late);
                         return;
                     }
+                    passing = now;
                     // The unit that set a picture free is the last thing that it waited for.
                     let frame = Frame { at, picture: decoded.picture, arrived: Some(unit.arrived) };
                     if let Ok(Some(_)) = frames.push_newest(frame) {
@@ -90,8 +93,10 @@ fn open(shared: &Shared, config: &VideoConfig) -> Option<Decoder> {
         .ok()
 }
 
-/// A picture may be this late, though newer ones wait: what jitter makes.
-const PASSED_OVER: Duration = Duration::from_millis(300);
+/// Units that may wait behind a picture that is shown: what jitter makes.
+const BACKLOG: usize = 4;
+/// For how long pictures are passed over at most.
+const PASSING: Duration = Duration::from_secs(1);
 
 /// Damaged units are reported in aggregate: one line at most every ten seconds.
 #[derive(Default)]
