@@ -9,6 +9,7 @@
 //! cargo bench --bench measure -- resume [TRIES]    the publisher is killed by a TCP reset and back after 5 s: what viewers notice
 //! cargo bench --bench measure -- takeover [TRIES]  a second publisher takes over: what viewers notice
 //! cargo bench --bench measure -- stall [TRIES]     the publisher's socket stalls for 10 s, then bursts: when latency is back
+//! cargo bench --bench measure -- restart [TRIES]   the process aborts and a new one takes its place: when viewers have a picture
 //! cargo bench --bench measure -- churn [PUBLISHERS] fifty publishers at a time come and go: memory and threads
 //! ```
 //!
@@ -28,6 +29,7 @@ mod joins;
 mod latency;
 mod machine;
 mod pusher;
+mod restart;
 mod stall;
 mod viewers;
 
@@ -49,8 +51,9 @@ fn main() {
             Some("resume") => interruption::measure(Interruption::Killed, number(20)).await,
             Some("takeover") => interruption::measure(Interruption::TakenOver, number(20)).await,
             Some("stall") => stall::measure(number(5)).await,
+            Some("restart") => restart::measure(number(10)).await,
             Some("churn") => churn::measure(number(1000)).await,
-            _ => println!("what to measure: cost, latency, joins, frames, viewers, resume, takeover, stall or churn"),
+            _ => println!("what to measure: cost, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"),
         }
     });
 }

@@ -90,6 +90,12 @@ impl Hawker {
         self.process.kill();
     }
 
+    /// What a C library does that finds itself broken: SIGABRT.
+    pub fn abort(&mut self) {
+        self.process.signal(libc::SIGABRT);
+        self.process.wait();
+    }
+
     /// SIGTERM, as a supervisor stops it.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process.terminate(Duration::from_secs(10)).await
