@@ -103,9 +103,8 @@ async fn print_links(server: &Server, token: &AdminToken, data_dir: &Path, publi
     let doors = server.doors().await;
     let to_terminal = io::stdout().is_terminal();
     let mut lines = format!(
-        "HTTP     http://{http}\nRTMP     rtmp://{}/live\nWHIP     http://{http}/whip  udp {}\nWebRTC   udp {}\n",
+        "HTTP     http://{http}\nRTMP     rtmp://{}/live\nWHIP     http://{http}/whip\nWebRTC   udp {}\n",
         reachable(addresses.rtmp, host),
-        reachable(addresses.whip, host),
         reachable(addresses.webrtc, host)
     );
     for door in &doors {
