@@ -118,8 +118,7 @@ async fn print_links(server: &Server, token: &AdminToken, config: &Config) -> Re
     if let Some(bound) = addresses.rtmps {
         lines += &format!("RTMPS    rtmps://{}/live\n", within_tls(bound));
     }
-    let whip = reachable(addresses.whip, host);
-    lines += &format!("WHIP     {}/whip  udp {whip}\n", https.as_ref().unwrap_or(&http));
+    lines += &format!("WHIP     {}/whip\n", https.as_ref().unwrap_or(&http));
     lines += &format!("WebRTC   udp {}\n", reachable(addresses.webrtc, host));
     // The one that browsers open without a warning.
     let pages = https.filter(|_| config.tls.redirect || config.tls.given.is_some()).unwrap_or(http);

@@ -113,14 +113,23 @@ async fn mono_at_44100_hz_is_in_step_and_silence_is_no_obstacle() {
 
 /// Holds when beeps begin within ±20 ms of the pictures of the same second, by the sender reports' one clock.
 async fn in_step(viewer: &Viewer, clip: &Clip) {
+    let offsets = offsets(viewer, clip.frames_per_second).await;
+    // The first beep may belong to the moment in which both were still being anchored.
+    let settled = &offsets[1..];
+    assert!(settled.iter().all(|offset| offset.abs() <= 20.0), "sound is off by {offsets:.1?} ms");
+}
+
+/// By how many milliseconds the sound is behind its picture, of four beeps or more: each begins with a picture whose number
+/// begins a second.
+pub(crate) async fn offsets(viewer: &Viewer, frames_per_second: usize) -> Vec<f64> {
     let offsets = eventually("four beeps with their pictures", Duration::from_secs(15), async || {
         let numbers = viewer.numbers();
         let offsets = viewer.beeps().into_iter().filter_map(|(beep, rtp)| {
             let heard = viewer.audio_moment(rtp)?;
             // The beep's second modulo eight is known; of the pictures that begin such a second, the one next to it.
             let seen = numbers.iter().filter_map(|(rtp, number)| {
-                let second = usize::from((*number)?) / clip.frames_per_second;
-                let begins = usize::from((*number)?).is_multiple_of(clip.frames_per_second);
+                let second = usize::from((*number)?) / frames_per_second;
+                let begins = usize::from((*number)?).is_multiple_of(frames_per_second);
                 (begins && second % 8 == beep.second as usize).then(|| viewer.video_moment(*rtp))?
             });
             let nearest = seen.min_by(|a, b| (a - heard).abs().total_cmp(&(b - heard).abs()))?;
@@ -131,9 +140,7 @@ async fn in_step(viewer: &Viewer, clip: &Clip) {
     })
     .await;
     println!("sound after picture, ms: {offsets:.1?}");
-    // The first beep may belong to the moment in which both were still being anchored.
-    let settled = &offsets[1..];
-    assert!(settled.iter().all(|offset| offset.abs() <= 20.0), "sound is off by {offsets:.1?} ms");
+    offsets
 }
 
 /// What Chromium counts of the sound that it gets.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rtmp_reaches_viewers::ON_AIR;
+use crate::rtmp_reaches_viewers::{ON_AIR, offsets};
 use crate::support::browser::{Browser, CAMERA};
 use crate::support::clip::Clip;
 use crate::support::hawker::{Hawker, STREAM_KEY};
@@ -32,7 +32,7 @@ async fn camera_plays(mime: &str, name: &str) {
     let _turn = Turn::take().await;
     let hawker = Hawker::start().await;
     let browser = Browser::open_with(&CAMERA).await;
-    let published = publish(&hawker, &browser, mime, STREAM_KEY).await;
+    let published = publish(&hawker, &browser, CAMERA_MEDIA, mime, STREAM_KEY).await;
     assert_eq!(published["status"], 201, "{published:#}");
     assert_eq!(published["etag"], "\"1\"");
 
@@ -94,13 +94,13 @@ async fn a_wrong_key_changes_nothing_and_the_newest_publisher_is_seen() {
     viewer.numbered_frame(ON_AIR).await;
 
     let browser = Browser::open_with(&CAMERA).await;
-    let refused = publish(&hawker, &browser, "video/VP8", "wrong-key-2026").await;
+    let refused = publish(&hawker, &browser, CAMERA_MEDIA, "video/VP8", "wrong-key-2026").await;
     assert_eq!(refused["status"], 401, "{refused:#}");
     assert!(refused["body"].as_str().unwrap().contains("stream key"), "{refused:#}");
     assert!(obs.ended().is_none(), "OBS is left alone");
     viewer.numbered_frame(ON_AIR).await;
 
-    let published = publish(&hawker, &browser, "video/VP8", STREAM_KEY).await;
+    let published = publish(&hawker, &browser, CAMERA_MEDIA, "video/VP8", STREAM_KEY).await;
     assert_eq!(published["status"], 201, "{published:#}");
     viewer.frame("the camera in place of OBS", ON_AIR, |frame| frame.number().is_none()).await;
     obs.end(Duration::from_secs(10)).await;
@@ -118,11 +118,66 @@ async fn a_wrong_key_changes_nothing_and_the_newest_publisher_is_seen() {
     browser.close().await;
 }
 
-/// Publishes the browser's camera from a page of the server's own origin, as RFC 9725 tells it.
-async fn publish(hawker: &Hawker, browser: &Browser, mime: &str, key: &str) -> Value {
-    browser.go(hawker.url("/healthz").as_str()).await;
-    browser.evaluate_later(PUBLISH, vec![json!(hawker.whip().as_str()), json!(key), json!(mime)]).await
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browsers_sound_stays_with_its_picture() {
+    let _turn = Turn::take().await;
+    let hawker = Hawker::start().await;
+    let browser = Browser::open_with(&CAMERA).await;
+    let published = publish(&hawker, &browser, STAGE, "video/VP8", STREAM_KEY).await;
+    assert_eq!(published["status"], 201, "{published:#}");
+    let viewer = Viewer::join(&hawker.whep()).await;
+    viewer.numbered_frame(ON_AIR).await;
+    let offsets = offsets(&viewer, 30).await;
+    // The browser's own part in it, a canvas against an audio graph on a busy machine, is some tens of milliseconds.
+    let settled = &offsets[1..];
+    assert!(settled.iter().all(|offset| offset.abs() <= 80.0), "sound is off by {offsets:.1?} ms");
+    browser.close().await;
 }
+
+/// Publishes `media` from a page of the server's own origin, as RFC 9725 tells it.
+async fn publish(hawker: &Hawker, browser: &Browser, media: &str, mime: &str, key: &str) -> Value {
+    browser.go(hawker.url("/healthz").as_str()).await;
+    let script = PUBLISH.replace("MEDIA", media);
+    browser.evaluate_later(&script, vec![json!(hawker.whip().as_str()), json!(key), json!(mime)]).await
+}
+
+/// The camera as it is, with nothing done to its beeps.
+const CAMERA_MEDIA: &str = r#"navigator.mediaDevices.getUserMedia({
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    video: { width: 640, height: 480, frameRate: 20 },
+})"#;
+
+/// A canvas that shows the trials' strip, 30 numbers a second, and the trials' beep with every thirtieth.
+const STAGE: &str = r#"(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+    const [paint, sound] = [canvas.getContext('2d'), new AudioContext({ sampleRate: 48000 })];
+    await sound.resume();
+    const [out, pitch, level] = [sound.createMediaStreamDestination(), sound.createOscillator(), sound.createGain()];
+    pitch.connect(level).connect(out);
+    level.gain.value = 0;
+    pitch.start();
+    let next = Math.ceil(sound.currentTime) + 1, last = -1;
+    setInterval(() => {
+        while (next < sound.currentTime + 2) {
+            pitch.frequency.setValueAtTime(500 + 100 * (next % 8), next);
+            level.gain.setValueAtTime(0.5, next);
+            level.gain.setValueAtTime(0, next + 0.1);
+            next += 1;
+        }
+        const number = Math.floor(sound.currentTime * 30);
+        if (number === last) return;
+        last = number;
+        const check = (number ^ number >> 4 ^ number >> 8 ^ number >> 12) & 15 ^ 0b1010;
+        const bits = '10' + number.toString(2).padStart(16, '0') + check.toString(2).padStart(4, '0');
+        paint.fillStyle = '#808080';
+        paint.fillRect(0, 0, 640, 360);
+        [...bits].forEach((bit, nth) => {
+            paint.fillStyle = bit === '1' ? '#fff' : '#000';
+            paint.fillRect(144 + nth * 16, 144, 16, 16);
+        });
+    }, 5);
+    return new MediaStream([...canvas.captureStream().getTracks(), ...out.stream.getTracks()]);
+})()"#;
 
 /// The bits a second that the browser's congestion control would send.
 const ROOM: &str = "
@@ -135,9 +190,7 @@ window.publishing.getStats().then(stats => {
 const PUBLISH: &str = r#"
 const [url, key, mime, done] = arguments;
 (async () => {
-    const wanted = { width: 640, height: 480, frameRate: 20 };
-    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    const media = await navigator.mediaDevices.getUserMedia({ audio: plain, video: wanted });
+    const media = await MEDIA;
     const connection = window.publishing = new RTCPeerConnection();
     for (const track of media.getTracks()) {
         const { sender } = connection.addTransceiver(track, { direction: 'sendonly' });

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Limits;
 use super::port::send;
@@ -55,8 +56,9 @@ pub(super) struct Relay {
 struct OnAir {
     media: mpsc::Sender<Coded>,
     ended: CancellationToken,
-    /// A picture did not fit: those after it wait for a keyframe.
     since: Instant,
+    /// Ends with the session, and the publication with it.
+    _carrier: AbortOnDropHandle<()>,
 }
 
 impl Relay {
@@ -70,37 +72,41 @@ impl Relay {
         };
         self.session.close();
         self.flush();
-        if let Some(OnAir { since, .. }) = &on_air {
-            let (losses, seconds) = (self.session.losses(), since.elapsed().as_secs());
-            tracing::info!(%end, seconds, ?losses, "publisher left");
+        let losses = self.session.losses();
+        match (&on_air, &end) {
+            (Some(OnAir { since, .. }), _) => {
+                tracing::info!(%end, seconds = since.elapsed().as_secs(), ?losses, "publisher left");
+            }
+            (None, End::Finished | End::Stopped) => {}
+            // It had the key: its owner wonders why nothing is to be seen.
+            (None, _) => tracing::warn!(%end, ?losses, "a publisher did not get on air"),
         }
         end
     }
 
     async fn relay(&mut self, directory: &dyn Directory, on_air: &mut Option<OnAir>) -> End {
-        let connect_by = Instant::now() + self.limits.connect_within;
-        let mut media_by = None;
+        let mut due = Instant::now() + self.limits.connect_within;
+        let mut connected = false;
+        // Of nobody until the show has let it in.
+        let mut ended = CancellationToken::new();
         loop {
-            let due = match (self.session.state(), media_by) {
-                (State::Gone, _) => return End::Gone,
-                (State::Joining, _) => connect_by,
-                (State::Connected, media_by) => media_by.unwrap_or_else(|| Instant::now() + self.limits.media_within),
-            };
-            if self.session.state() == State::Connected {
-                media_by = Some(due);
+            match self.session.state() {
+                State::Gone => return End::Gone,
+                State::Connected if !connected => {
+                    connected = true;
+                    due = Instant::now() + self.limits.media_within;
+                }
+                State::Joining | State::Connected => {}
             }
             // Looked at here too: a peer that floods us with other things leaves the timer below no turn.
             if Instant::now() >= due {
-                return match self.session.state() {
-                    State::Joining => End::NeverConnected(self.limits.connect_within),
-                    _ => End::Silent(self.limits.media_within),
+                return match connected {
+                    false => End::NeverConnected(self.limits.connect_within),
+                    true => End::Silent(self.limits.media_within),
                 };
             }
-            let ended = on_air.as_ref().map(|on_air| on_air.ended.clone());
             tokio::select! {
-                () = async { match ended { Some(ended) => ended.cancelled().await, None => std::future::pending().await } } => {
-                    return Ended.into();
-                }
+                () = ended.cancelled() => return Ended.into(),
                 datagram = self.datagrams.recv() => {
                     let Some(Datagram { from, bytes, arrived }) = datagram else { return End::Stopped };
                     self.session.receive(std::time::Instant::now(), arrived, from, &bytes);
@@ -112,8 +118,11 @@ impl Relay {
             let media = self.session.take(std::time::Instant::now());
             if !media.is_empty() {
                 match self.hand_on(directory, on_air, media).await {
-                    Ok(true) => media_by = Some(Instant::now() + self.limits.media_within),
-                    Ok(false) => {}
+                    Ok(Some(on_air)) => {
+                        due = Instant::now() + self.limits.media_within;
+                        ended.clone_from(&on_air.ended);
+                    }
+                    Ok(None) => {}
                     Err(end) => return end,
                 }
             }
@@ -121,14 +130,14 @@ impl Relay {
         }
     }
 
-    /// Hands media to the show, which lets it in with its first keyframe: whoever is on air until then stays there. False
-    /// when there was nothing that it can be let in with.
-    async fn hand_on(
+    /// Hands media to the show, which lets it in with its first keyframe: whoever is on air until then stays there. None
+    /// while there is nothing that it can be let in with.
+    async fn hand_on<'a>(
         &mut self,
         directory: &dyn Directory,
-        on_air: &mut Option<OnAir>,
+        on_air: &'a mut Option<OnAir>,
         mut media: Vec<Coded>,
-    ) -> Result<bool, End> {
+    ) -> Result<Option<&'a OnAir>, End> {
         let on_air = match on_air {
             Some(on_air) => on_air,
             None => {
@@ -140,7 +149,7 @@ impl Relay {
                 if !media.iter().any(shows) {
                     let is_config = |coded: &Coded| matches!(coded, Coded::VideoConfig(_) | Coded::AudioConfig(_));
                     self.configs.extend(media.into_iter().filter(is_config));
-                    return Ok(false);
+                    return Ok(None);
                 }
                 media.splice(..0, self.configs.drain(..));
                 on_air.insert(self.admit(directory).await?)
@@ -156,7 +165,7 @@ impl Relay {
                 Err(TrySendError::Full(_)) => {}
             }
         }
-        Ok(true)
+        Ok(Some(on_air))
     }
 
     async fn admit(&mut self, directory: &dyn Directory) -> Result<OnAir, End> {
@@ -165,8 +174,8 @@ impl Relay {
         publication.describe(SourceInfo { encoder: self.encoder.clone(), ..SourceInfo::default() });
         let ended = publication.ended();
         let (media, waiting) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(carry(publication, waiting));
-        Ok(OnAir { media, ended, since: Instant::now() })
+        let carrier = AbortOnDropHandle::new(tokio::spawn(carry(publication, waiting)));
+        Ok(OnAir { media, ended, since: Instant::now(), _carrier: carrier })
     }
 
     /// Sends what the session has to send. Lost here is lost on the way: every protocol involved repeats itself.

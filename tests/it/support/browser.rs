@@ -249,8 +249,13 @@ const CHROMIUM: [&str; 14] = [
     "--window-size=1400,900",
 ];
 
-/// A camera and a microphone that are not there, and nobody to be asked for them: a disc that turns, and beeps.
-pub const CAMERA: [&str; 2] = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+/// A camera and a microphone that are not there, and nobody to be asked for them: a disc that turns, and beeps. Pages may make sound
+/// unasked, too.
+pub const CAMERA: [&str; 3] = [
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+];
 
 const PLAYS: &str = "const video = document.querySelector('video'); return !!video && video.videoWidth > 0";
 
