@@ -1,5 +1,6 @@
 //! Whatever an encoder sends by RTMP, viewers see and hear: every codec, every shape, and the oddities of the field. One
-//! viewer watches all of it, while the publishers take over from one another.
+//! viewer watches all of it, while the publishers take over from one another. `TRIAL_ROW=HEVC` leaves it at the rows of
+//! that name.
 
 use std::ops::Range;
 use std::time::Duration;
