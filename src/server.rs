@@ -1,7 +1,7 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → painter → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their sources downwards,
-//! then delivery, then the log.
+//! Start: log → painter → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their sources
+//! downwards, then delivery, then the log.
 
 mod door;
 
