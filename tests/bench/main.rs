@@ -53,7 +53,9 @@ fn main() {
             Some("stall") => stall::measure(number(5)).await,
             Some("restart") => restart::measure(number(10)).await,
             Some("churn") => churn::measure(number(1000)).await,
-            _ => println!("what to measure: cost, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"),
+            _ => println!(
+                "what to measure: cost, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"
+            ),
         }
     });
 }

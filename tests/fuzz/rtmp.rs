@@ -194,6 +194,10 @@ struct Counts {
 
 #[async_trait]
 impl Directory for Tally {
+    async fn check(&self, _: &Publisher) -> Result<(), Refused> {
+        Ok(())
+    }
+
     async fn admit(&self, publisher: &Publisher) -> Result<Box<dyn Publication>, Refused> {
         if publisher.app != "live" {
             return Err(Refused::UnknownKey);
