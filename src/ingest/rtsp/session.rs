@@ -106,31 +106,32 @@ pub(super) async fn resolve(source: &Source, patience: Patience) -> Result<Socke
 impl Session {
     /// Connects, chooses the tracks and has them played.
     pub(super) async fn start(source: &Source, patience: Patience, left: &Left) -> Result<Session, Error> {
-        match source.transport() {
-            Transport::Tcp => Session::start_over(Lower::Tcp(Default::default()), source, patience, left).await,
-            Transport::Udp => Session::start_over(Lower::Udp(Default::default()), source, patience, left).await,
-            Transport::Either => {
-                let tcp = Session::start_over(Lower::Tcp(Default::default()), source, patience, left).await;
-                // Most say 461, Unsupported Transport (RFC 2326 §11.3.7); others something else, or answer as if asked for
-                // UDP, or hang up. So we ask anew, by a connection of its own.
-                let Err(refusal) = tcp else { return tcp };
-                if !refusal.is_about_setup() {
-                    return Err(refusal);
-                }
-                let first_line = |error: Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-                let tcp = first_line(refusal);
+        let transport = source.transport();
+        let started = Session::start_over(transport, source, patience, left).await;
+        match started {
+            // It did not say no, it answered as if asked for something else, or hung up: it is asked anew.
+            Err(refusal) if transport == Transport::Either && refusal.is_about_setup() => {
+                let tcp = refusal.first_line();
                 tracing::info!(reason = source.redact(&tcp), "the camera takes no TCP, and is asked for UDP");
-                let udp = Session::start_over(Lower::Udp(Default::default()), source, patience, left).await;
-                udp.map_err(|udp| Error::NoTransport { tcp, udp: first_line(udp) })
+                let udp = Session::start_over(Transport::Udp, source, patience, left).await;
+                udp.map_err(|udp| Error::NoTransport { tcp, udp: udp.first_line() })
             }
+            started => started,
         }
     }
 
-    async fn start_over(lower: Lower, source: &Source, patience: Patience, left: &Left) -> Result<Session, Error> {
+    async fn start_over(
+        transport: Transport,
+        source: &Source,
+        patience: Patience,
+        left: &Left,
+    ) -> Result<Session, Error> {
         let mut options = SessionOptions::default()
             .creds(source.credentials().cloned())
             .user_agent(concat!("hawker/", env!("CARGO_PKG_VERSION")).to_owned());
-        if matches!(lower, Lower::Udp(_)) {
+        let mut lower = Lower::Tcp(Default::default());
+        if transport == Transport::Udp {
+            lower = Lower::Udp(Default::default());
             options = options.session_group(left.0.clone()).teardown(left.policy().await);
         }
         let describing = retina::client::Session::describe(source.url().clone(), options);
@@ -138,10 +139,21 @@ impl Session {
         let offers: Vec<Offer> = described.streams().iter().map(offer).collect();
         let Tracks { video, audio, complaint } = Tracks::choose(&offers)?;
         let encoder = described.tool().and_then(|tool| SourceInfo::name(tool));
+        let mut undecided = transport == Transport::Either;
         for stream in video.iter().map(|video| video.stream).chain(audio.iter().map(|audio| audio.stream)) {
             // Length-prefixed units, parameter sets beside them: the sets are known whether they came in the SDP or in-band.
-            let options = SetupOptions::default().frame_format(FrameFormat::MP4).transport(lower.clone());
-            step(SETUP, patience, described.setup(stream, options)).await?;
+            let options =
+                |lower: &Lower| SetupOptions::default().frame_format(FrameFormat::MP4).transport(lower.clone());
+            match step(SETUP, patience, described.setup(stream, options(&lower))).await {
+                // Most say 461, Unsupported Transport (RFC 2326 §11.3.7), and wait to be asked for another.
+                Err(refusal) if undecided && refusal.is_refusal() => {
+                    lower = Lower::Udp(Default::default());
+                    let udp = step(SETUP, patience, described.setup(stream, options(&lower))).await;
+                    udp.map_err(|udp| Error::NoTransport { tcp: refusal.first_line(), udp: udp.first_line() })?;
+                }
+                set_up => set_up?,
+            }
+            undecided = false;
         }
         // `RTP-Info` gives the tracks a common start when it names all of them.
         let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
@@ -295,6 +307,17 @@ impl Error {
     /// Whether the camera was reached and described its streams, but would not send them as it was asked to.
     fn is_about_setup(&self) -> bool {
         matches!(self, Error::Step { step: SETUP, .. } | Error::TimedOut { step: SETUP, .. })
+    }
+
+    /// Whether the camera understood a request and answered no.
+    fn is_refusal(&self) -> bool {
+        let Error::Step { error, .. } = self else { return false };
+        error.status_code().is_some_and(|status| status >= 300)
+    }
+
+    /// The rest of what `retina` says is for who looks for a packet in a capture.
+    fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
     }
 }
 

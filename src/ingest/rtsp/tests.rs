@@ -37,6 +37,8 @@ enum Script {
     PlayByUdp { sdp: &'static [&'static str], packets: u16, then_close: bool },
     /// Describes its streams and lets nobody have them.
     Stingy,
+    /// Describes its streams, and hangs up when it is asked for one.
+    Curt,
     /// Accepts the connection and says nothing.
     Hang,
     /// Wants other credentials, whatever it is given.
@@ -47,7 +49,7 @@ impl Script {
     fn sdp(self) -> &'static [&'static str] {
         match self {
             Script::Play { sdp, .. } | Script::PlayByUdp { sdp, .. } => sdp,
-            Script::Stingy => &[VIDEO],
+            Script::Stingy | Script::Curt => &[VIDEO],
             Script::Hang | Script::Refuse => &[],
         }
     }
@@ -147,6 +149,7 @@ async fn attend(stream: TcpStream, script: Script, asked: Arc<Mutex<Vec<String>>
                 let transport = format!("{transport};server_port={own}-{}", own + 1);
                 reply("200 OK", &format!("Session: 1;timeout=60\r\nTransport: {transport}\r\n\r\n"))
             }
+            (Script::Curt, "SETUP") => return,
             (_, "SETUP") => reply("461 Unsupported Transport", "\r\n"),
             _ => reply("200 OK", "Session: 1\r\n\r\n"),
         };
@@ -356,6 +359,17 @@ async fn a_camera_that_refuses_tcp_is_asked_for_udp() {
         }
     }
     assert!(camera.heard("RTP/AVP/TCP"), "TCP is tried first");
+    let described = |request: &&String| request.starts_with("DESCRIBE");
+    assert_eq!(camera.asked.lock().unwrap().iter().filter(described).count(), 1, "one connection serves for both");
+}
+
+#[tokio::test]
+async fn a_camera_that_hangs_up_over_tcp_is_asked_anew() {
+    const SCRIPTS: &[Script] = &[Script::Curt, Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: false }];
+    let camera = Camera::start(SCRIPTS).await;
+    let mut pull = Pull::start(camera.source());
+    assert!(matches!(pull.coded().await, Coded::VideoConfig(_)));
+    assert!(!camera.heard("TEARDOWN"), "there was nothing to end");
 }
 
 #[tokio::test]
