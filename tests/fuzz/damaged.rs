@@ -13,9 +13,11 @@ use crate::campaign::{self, begins_anew};
 use crate::corpus::{films, tapes};
 use crate::mutate::{Chance, damage};
 
-const CANVAS: Resolution = Resolution { width: 320, height: 180 };
-/// With all that may be done to a picture: scaled, cut, blurred.
-const TARGET: Target = Target { resolution: CANVAS, colour: Colour::BT709, fitting: Fitting::Blur };
+/// What pictures are brought to, by each way of fitting in its turn.
+fn target(index: u64) -> Target {
+    let fitting = [Fitting::Blur, Fitting::Bars, Fitting::Fill][(index / 32 % 3) as usize];
+    Target { resolution: Resolution { width: 320, height: 180 }, colour: Colour::BT709, fitting }
+}
 
 #[test]
 fn damaged_pictures() {
@@ -32,13 +34,14 @@ fn damaged_pictures() {
             decoder = Decoder::open(&VideoConfig { extradata, ..film.config.clone() }).ok();
         }
         let Some(decoder) = &mut decoder else { return };
+        let target = target(index);
         let picture = |decoded: Decoded| {
-            assert_eq!(decoded.picture.resolution(), CANVAS);
+            assert_eq!(decoded.picture.resolution(), target.resolution);
             seen.up();
         };
         // Between good ones, so that what is damaged is decoded and not skipped.
         for at in 0..chance.below(3) {
-            let _ = decoder.decode(&unit(chance.one_of(&film.units).clone(), index, at), TARGET, picture);
+            let _ = decoder.decode(&unit(chance.one_of(&film.units).clone(), index, at), target, picture);
         }
         // Now and then a unit of another film: another size, or another codec.
         let from = if chance.once_in(8) { chance.one_of(films) } else { film };
@@ -48,7 +51,7 @@ fn damaged_pictures() {
         let other = chance.one_of(&film.units);
         damage(&mut bytes, other, chance);
         watch.about(&bytes);
-        if decoder.decode(&unit(bytes, index, 3), TARGET, picture).is_err() {
+        if decoder.decode(&unit(bytes, index, 3), target, picture).is_err() {
             failed.up();
         }
     });
