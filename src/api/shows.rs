@@ -303,7 +303,7 @@ pub(super) async fn key(
     responses(
         (status = 204),
         (status = 409, body = super::problem::Body, content_type = "application/problem+json",
-            description = "Nobody publishes there"),
+            description = "Nothing comes from there"),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put_input(
@@ -315,8 +315,8 @@ pub(super) async fn put_input(
     if api.show(&show)?.give(role) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let detail = format!("nobody publishes as the {role} source now: connect its encoder first");
-    Err(Problem::new(StatusCode::CONFLICT, "nobody-publishes", detail))
+    let detail = format!("nothing comes from the {role} source now: start its encoder first");
+    Err(Problem::new(StatusCode::CONFLICT, "source-silent", detail))
 }
 
 /// What comes in, what goes out.

@@ -99,7 +99,7 @@ impl Handle {
         self.inner.backup_pull.borrow().clone()
     }
 
-    /// Puts the main or the backup source on the picture. False when nobody publishes there.
+    /// Puts the main or the backup source on the picture. False when nothing comes from there.
     pub fn give(&self, role: Role) -> bool {
         self.inner.stages.give(role)
     }

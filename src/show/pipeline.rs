@@ -219,9 +219,9 @@ impl Pipeline {
         self.shared.publishing.end(Some(role));
     }
 
-    /// Puts a source on the picture. False when nobody publishes there.
+    /// Puts a source on the picture. False when nothing comes from there.
     pub fn give(&self, role: Role) -> bool {
-        self.shared.publishing.give(role)
+        self.shared.publishing.give(role, self.shared.clock.clock().now())
     }
 
     /// Whether somebody publishes in a place.

@@ -35,7 +35,7 @@ pub trait Stages: Send + Sync {
     /// Ends the publisher in a place, if any.
     fn end_publication(&self, role: Role);
 
-    /// Puts a source on the picture. False when nobody publishes there.
+    /// Puts a source on the picture. False when nothing comes from there.
     fn give(&self, role: Role) -> bool;
 
     /// Whether somebody publishes in a place.

@@ -91,19 +91,21 @@ async fn the_backup_takes_over_from_a_dead_source_and_gives_back_on_command() {
     })
     .await;
     viewer.numbered_frame(ON_AIR).await;
-    main.resume();
-    eventually("the main source is back, and waits", ON_AIR, async || (role("standby").await == "main").then_some(()))
-        .await;
     let path = format!("/api/v1/shows/{SHOW}/input");
-    hawker.api().must(Method::PUT, &path, Some(json!({ "use": "main" }))).await;
+    let give_back = async || hawker.api().request(Method::PUT, &path, Some(json!({ "use": "main" }))).await;
+    let (status, problem) = give_back().await;
+    assert_eq!(status, StatusCode::CONFLICT, "a silent source is not put on the picture: {problem:#}");
+    main.resume();
+    eventually("the main source sends again, and is put back", ON_AIR, async || {
+        give_back().await.0.is_success().then_some(())
+    })
+    .await;
     assert_eq!(role("input").await, "main");
     viewer.numbered_frame(ON_AIR).await;
 
     main.kill();
     eventually("the backup again", Duration::from_secs(5), async || (role("input").await == "backup").then_some(()))
         .await;
-    let (status, problem) = hawker.api().request(Method::PUT, &path, Some(json!({ "use": "main" }))).await;
-    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
     assert_eq!(hawker.api().metric("deliver_joins_total").await, Some(1.0), "it is the same viewer");
 }
 

@@ -37,6 +37,12 @@ struct Place {
     newest: Instant,
 }
 
+impl Place {
+    fn is_silent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.newest) >= SILENT
+    }
+}
+
 /// What is known of a publisher.
 #[derive(Clone)]
 pub(super) struct About {
@@ -120,8 +126,7 @@ impl OnAir {
         place.newest = now;
         if state.active != role {
             let active = state.active;
-            let silent = |place: &Place| now.saturating_duration_since(place.newest) >= SILENT;
-            if !state.place(active).as_ref().is_none_or(silent) {
+            if !state.place(active).as_ref().is_none_or(|place| place.is_silent(now)) {
                 return Turn::Standby;
             }
             state.active = role;
@@ -130,10 +135,11 @@ impl OnAir {
         Turn::Live(state.generation)
     }
 
-    /// Gives the picture to a source, which has it from its next unit on. False when nobody publishes there.
-    pub(super) fn give(&self, role: Role) -> bool {
+    /// Gives the picture to a source, which has it from its next unit on. False when nothing comes from there.
+    pub(super) fn give(&self, role: Role, now: Instant) -> bool {
         let mut state = self.state();
-        if state.place(role).is_none() {
+        // A silent one would lose it again at once.
+        if state.place(role).as_ref().is_none_or(|place| place.is_silent(now)) {
             return false;
         }
         if state.active != role {
@@ -197,7 +203,8 @@ mod tests {
         let later = start + SILENT + SILENT / 2;
         on_air.turn(Role::Backup, backup, later);
         assert_eq!(on_air.turn(Role::Main, main, later), Turn::Standby);
-        assert!(on_air.give(Role::Main));
+        assert!(!on_air.give(Role::Main, later + SILENT), "it is silent again");
+        assert!(on_air.give(Role::Main, later));
         assert!(matches!(on_air.turn(Role::Main, main, later), Turn::Live(_)));
         assert_eq!(on_air.turn(Role::Backup, backup, later), Turn::Standby);
         assert!(!main_ended.is_cancelled() && !backup_ended.is_cancelled(), "nobody was thrown out");
@@ -216,6 +223,6 @@ mod tests {
         assert_eq!(on_air.turn(Role::Main, main, now), Turn::Standby);
         on_air.leave(Role::Backup, backup);
         assert!(matches!(on_air.turn(Role::Main, main, now), Turn::Live(_)));
-        assert!(!on_air.give(Role::Backup), "nobody is there");
+        assert!(!on_air.give(Role::Backup, now), "nobody is there");
     }
 }
