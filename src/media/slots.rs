@@ -5,19 +5,22 @@ use std::time::Duration;
 use super::time::{MediaTime, TICKS_PER_SECOND};
 
 /// A grid of slots, one a frame interval, counted from the show's epoch. The first frame whose time falls into a slot is
-/// composed on arrival and the slot is gone; a slot nobody filled is repeated one and a half intervals after it began.
+/// composed on arrival and the slot is gone; a slot nobody filled is repeated one and a half intervals after it began, or two and
+/// a half after the last frame was here: frames come before their slots begin, and whoever watches waits from frame to frame.
 #[derive(Debug)]
 pub struct Slots {
     interval: i64,
     /// The newest slot given out.
     last: i64,
+    /// When it was given out to a frame; half an interval before it was given out to a repeat.
+    filled: Option<MediaTime>,
 }
 
 impl Slots {
     /// `frames_per_second` divides 90000, so that slots begin on whole ticks: see [`Slots::divides`].
     pub fn new(frames_per_second: u32, now: MediaTime) -> Slots {
         let interval = TICKS_PER_SECOND / i64::from(frames_per_second);
-        Slots { interval, last: now.ticks().div_euclid(interval) - 1 }
+        Slots { interval, last: now.ticks().div_euclid(interval) - 1, filled: None }
     }
 
     /// Whether a frame rate has slots of whole ticks.
@@ -63,7 +66,7 @@ impl Slots {
         if slot * self.interval > now.ticks() + AHEAD_INTERVALS * self.interval {
             return None;
         }
-        self.last = slot;
+        (self.last, self.filled) = (slot, Some(now));
         Some(self.start(slot))
     }
 
@@ -83,7 +86,9 @@ impl Slots {
 
     /// When the next slot is to be repeated, if nothing fills it.
     pub fn deadline(&self) -> MediaTime {
-        MediaTime::from_ticks((self.last + 1) * self.interval + self.interval * 3 / 2)
+        let by_the_grid = MediaTime::from_ticks((self.last + 1) * self.interval + self.interval * 3 / 2);
+        let by_the_frame = self.filled.map(|filled| MediaTime::from_ticks(filled.ticks() + self.interval * 5 / 2));
+        by_the_frame.map_or(by_the_grid, |frame| frame.min(by_the_grid))
     }
 
     /// The slot to repeat the last picture in, when one is overdue. After a pause it is the newest overdue one: the grid
@@ -92,7 +97,10 @@ impl Slots {
         if now < self.deadline() {
             return None;
         }
-        self.last = (now.ticks() - self.interval * 3 / 2).div_euclid(self.interval);
+        let newest = (now.ticks() - self.interval * 3 / 2).div_euclid(self.interval);
+        // A grid that frames took ahead is run up to at half its rate.
+        let shown = MediaTime::from_ticks(now.ticks() - self.interval / 2);
+        (self.last, self.filled) = (newest.max(self.last + 1), Some(shown));
         Some(self.start(self.last))
     }
 
@@ -140,6 +148,26 @@ mod tests {
         assert_eq!(out.len(), 300);
         assert!(out.iter().all(|slot| slot.1));
         assert!(out.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
+    }
+
+    #[test]
+    fn nobody_waits_longer_for_a_repeat_because_the_last_frame_came_early() {
+        for early in [0, T / 2, T - 1, 5 * T] {
+            let mut slots = Slots::new(30, at(0));
+            let here = at(10 * T - early);
+            assert_eq!(slots.place(at(10 * T), here), Some(at(10 * T)));
+            let (mut before, mut next) = (here, 10);
+            for _ in 0..5 {
+                let due = slots.deadline();
+                assert!(due.ticks() - before.ticks() <= T * 5 / 2, "{early} early: {due} after {before}");
+                next += 1;
+                assert_eq!(slots.overdue(due), Some(at(next * T)));
+                before = due;
+                if due.ticks() > 12 * T {
+                    break;
+                }
+            }
+        }
     }
 
     #[test]
