@@ -93,13 +93,12 @@ pub struct Canvas {
     pub resolution: Resolution,
     /// Frames a second.
     pub fps: u32,
-    /// How a source of other proportions comes onto it.
-    pub fit: Fit,
+    /// How a source of other proportions comes onto it; as it is when absent.
+    pub fit: Option<Fit>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    #[default]
     Blur,
     Bars,
     Fill,

@@ -24,7 +24,7 @@ use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
 use crate::overlay::{PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
-use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey};
+use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
 use crate::store::{self, Store};
 use crate::{api, pages};
 
@@ -221,14 +221,14 @@ fn configured(show: &config::Show) -> Result<(ShowId, Wanted), Error> {
     let backup_key = show.backup_stream_key.as_ref().map(|key| StreamKey::parse(key.expose())).transpose();
     let backup_source = show.backup_source.as_ref().map(|source| SourceUrl::parse(source.expose())).transpose();
     let canvas = show.canvas.map(|canvas| {
-        let fit = match canvas.fit {
+        let fit = canvas.fit.map(|fit| match fit {
             config::Fit::Blur => Fit::Blur,
             config::Fit::Bars => Fit::Bars,
             config::Fit::Fill => Fit::Fill,
             config::Fit::Follow => Fit::Follow,
-        };
+        });
         let size = canvas.resolution;
-        Canvas::new(size.width, size.height, canvas.fps).map(|canvas| canvas.with_fit(fit))
+        Canvas::new(size.width, size.height, canvas.fps).map(|canvas| WantedCanvas::new(canvas, fit))
     });
     let wanted = Wanted {
         title: title.map_err(|error| wrong(error.to_string()))?,

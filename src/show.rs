@@ -34,7 +34,7 @@ use jiff::Timestamp;
 
 pub use handle::Handle;
 pub use registry::Shows;
-pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey};
+pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
 pub use stages::Stages;
 pub use state::{Changes, Command, End, State};
 

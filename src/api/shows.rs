@@ -15,7 +15,7 @@ use super::{Api, Problem, show_id};
 use crate::commerce::line::Title;
 use crate::show::pipeline::Health;
 use crate::show::registry::{APP, Wanted};
-use crate::show::{self, Canvas, Changes, Fit, Handle, Role, ShowId, Shows, SourceUrl, StreamKey};
+use crate::show::{self, Canvas, Changes, Fit, Handle, Role, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
 
 /// A show as it is to be.
 #[derive(Deserialize, ToSchema)]
@@ -40,10 +40,10 @@ pub(super) struct ShowPut {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     backup_source: Option<SourceUrl>,
-    /// Kept when absent, 1280×720 at 30 for a new show; size and rate are fixed once the show is made.
+    /// Kept when absent, 1280×720 at 30 for a new show; size and rate are fixed once the show is made, `fit` is kept when absent.
     #[serde(default)]
     #[schema(value_type = Option<CanvasBody>)]
-    canvas: Option<Canvas>,
+    canvas: Option<WantedCanvas>,
 }
 
 /// What to change of a show; what is absent stays.
@@ -94,6 +94,7 @@ pub(super) struct CanvasBody {
     /// Frames a second.
     #[schema(minimum = 1, maximum = 60)]
     fps: u32,
+    #[schema(required = false)]
     fit: Fit,
 }
 

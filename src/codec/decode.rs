@@ -23,6 +23,7 @@ pub struct Decoder {
     frame: ffmpeg::frame::Video,
     fit: Option<Fit>,
     seen: Option<Source>,
+    pictures: u64,
 }
 
 /// A decoded picture, on the publisher's timeline.
@@ -37,6 +38,16 @@ pub struct Source {
     pub resolution: Resolution,
     pub colour: Colour,
     pub interlaced: bool,
+    /// Width to height of one pixel.
+    pub aspect: (u32, u32),
+}
+
+impl Source {
+    /// The size at which it is shown: with its pixels as wide as they are high.
+    pub fn shown(&self) -> Resolution {
+        let Resolution { width, height } = self.resolution;
+        Resolution { width: (width * self.aspect.0 / self.aspect.1).max(2), height }
+    }
 }
 
 impl Decoder {
@@ -67,7 +78,7 @@ impl Decoder {
         }
         let decoder = context.decoder().open_as(codec).and_then(|opened| opened.video());
         let decoder = decoder.map_err(Error::ffmpeg("opening the video decoder"))?;
-        Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: None, seen: None })
+        Ok(Decoder { decoder, frame: ffmpeg::frame::Video::empty(), fit: None, seen: None, pictures: 0 })
     }
 
     /// What the newest picture was, before it was fitted to the canvas.
@@ -75,9 +86,20 @@ impl Decoder {
         self.seen
     }
 
+    /// How many pictures came out so far, shown or not.
+    pub fn pictures(&self) -> u64 {
+        self.pictures
+    }
+
     /// Decodes one unit; pictures that became ready are brought to `target` and handed to `out`, also where damage in them had
-    /// to be concealed. An error loses this unit only.
-    pub fn decode(&mut self, unit: &AccessUnit, target: Target, mut out: impl FnMut(Decoded)) -> Result<(), Error> {
+    /// to be concealed. Without a target they are only counted: later ones may refer to them. An error loses this unit only.
+    pub fn decode(
+        &mut self,
+        unit: &AccessUnit,
+        target: impl Into<Option<Target>>,
+        mut out: impl FnMut(Decoded),
+    ) -> Result<(), Error> {
+        let target = target.into();
         let mut packet = ffmpeg::Packet::copy(&unit.data);
         // Without a decoding time: FFmpeg would take it for the presentation time whenever that ever steps back.
         packet.set_pts(Some(micros(unit.pts)));
@@ -94,12 +116,13 @@ impl Decoder {
                     concealed |= frame.is_corrupt() || unsafe { (*frame.as_ptr()).decode_error_flags } != 0;
                     let source = source_of(&frame)?;
                     self.seen = Some(source);
+                    self.pictures += 1;
+                    let Some(target) = target else { continue };
                     let fit = match &mut self.fit {
                         Some(fit) if fit.target() == target => fit,
                         slot => slot.insert(Fit::new(target)),
                     };
-                    let aspect = aspect_of(&frame);
-                    out(Decoded { pts, picture: fit.frame(frame, source.resolution, source.colour, aspect)? });
+                    out(Decoded { pts, picture: fit.frame(frame, source)? });
                 }
                 Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) | Err(ffmpeg::Error::Eof) => {
                     return sent.and(if concealed { Err(Error::Concealed) } else { Ok(()) });
@@ -138,6 +161,7 @@ fn source_of(frame: &ffmpeg::frame::Video) -> Result<Source, Error> {
         resolution: Resolution::new(width, height),
         colour: Colour { matrix, range: if full { Range::Full } else { range } },
         interlaced: frame.is_interlaced(),
+        aspect: aspect_of(frame),
     })
 }
 

@@ -7,6 +7,7 @@ use ffmpeg_next as ffmpeg;
 
 use super::Error;
 use super::blur::Blur;
+use super::decode::Source;
 use super::scale::{Scaler, Shape, View};
 use crate::media::frame::{Plane, Range, Storage};
 use crate::media::{Colour, Picture, Pool, Resolution};
@@ -82,14 +83,9 @@ impl Fit {
         self.draw(shape, (1, 1), View::of_picture(picture))
     }
 
-    /// A decoded frame. `aspect` is of one of its pixels, width to height.
-    pub(super) fn frame(
-        &mut self,
-        frame: ffmpeg::frame::Video,
-        resolution: Resolution,
-        colour: Colour,
-        aspect: (u32, u32),
-    ) -> Result<Arc<Picture>, Error> {
+    /// A decoded frame.
+    pub(super) fn frame(&mut self, frame: ffmpeg::frame::Video, source: Source) -> Result<Arc<Picture>, Error> {
+        let Source { resolution, colour, aspect, .. } = source;
         let planar = matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P);
         if planar && resolution == self.target.resolution && colour == self.target.colour && aspect.0 == aspect.1 {
             return Ok(Arc::new(Picture::new(resolution, colour, Box::new(Borrowed(frame)))));
@@ -259,8 +255,9 @@ mod tests {
                     frame.data_mut(plane).fill(1);
                 }
                 let mut fit = Fit::new(Target { resolution: CANVAS, colour: Colour::BT709, fitting });
-                let size = Resolution::new(width, height);
-                assert_eq!(fit.frame(frame, size, Colour::BT601, (1, 1)).unwrap().resolution(), CANVAS);
+                let resolution = Resolution::new(width, height);
+                let source = Source { resolution, colour: Colour::BT601, interlaced: false, aspect: (1, 1) };
+                assert_eq!(fit.frame(frame, source).unwrap().resolution(), CANVAS);
             }
         }
     }

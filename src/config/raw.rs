@@ -177,11 +177,11 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
         .filter(|fps| (1..=60).contains(fps))
         .ok_or_else(|| refuse(format!("{key}.canvas.fps"), fps.to_string(), "use 1 to 60 frames a second"))?;
     let fit = match raw.fit.as_deref() {
-        None => Fit::default(),
-        Some("blur") => Fit::Blur,
-        Some("bars") => Fit::Bars,
-        Some("fill") => Fit::Fill,
-        Some("follow") => Fit::Follow,
+        None => None,
+        Some("blur") => Some(Fit::Blur),
+        Some("bars") => Some(Fit::Bars),
+        Some("fill") => Some(Fit::Fill),
+        Some("follow") => Some(Fit::Follow),
         Some(other) => {
             let advice = "use blur, bars or fill, or follow for the source's own shape";
             return Err(refuse(format!("{key}.canvas.fit"), quoted(other), advice));

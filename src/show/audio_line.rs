@@ -14,6 +14,9 @@ pub struct AudioLine {
     /// Smoothed deviation of blocks from the end of the line, in samples.
     deviation: f64,
     hold: i64,
+    /// How late the latest of the last blocks was that came in time, and how many samples those were.
+    latest: i64,
+    watched: i64,
     packet: Box<[f32; PACKET_SAMPLES * CHANNELS]>,
 }
 
@@ -33,7 +36,7 @@ impl AudioLine {
         let packet = PACKET_SAMPLES as i64;
         let start = audio_samples(now).div_euclid(packet) * packet;
         let packet = Box::new([0.0; PACKET_SAMPLES * CHANNELS]);
-        AudioLine { start, pending: Vec::new(), deviation: 0.0, hold: HOLD, packet }
+        AudioLine { start, pending: Vec::new(), deviation: 0.0, hold: HOLD, latest: 0, watched: 0, packet }
     }
 
     /// A new publisher: what was learnt of the last one's lag is forgotten.
@@ -50,6 +53,9 @@ impl AudioLine {
             return false;
         }
         let off = begin - self.end();
+        if off >= -TOLERANCE {
+            self.unlearn(now - begin, count);
+        }
         if off.abs() <= TOLERANCE {
             self.deviation += (off as f64 - self.deviation) * 0.1;
             let most = count / 200;
@@ -76,6 +82,16 @@ impl AudioLine {
         let cut = (-off).min(count);
         self.pending.extend_from_slice(&samples[cut as usize * CHANNELS..]);
         cut < count
+    }
+
+    /// Takes back what was learnt of a lag that is no more: a stall is followed by a burst, and then by sound in time.
+    fn unlearn(&mut self, late: i64, count: i64) {
+        self.latest = self.latest.max(late);
+        self.watched += count;
+        if self.watched >= i64::from(RATE) {
+            self.hold = self.hold.min((self.latest + TOLERANCE * 5).max(HOLD));
+            (self.latest, self.watched) = (0, 0);
+        }
     }
 
     /// Fills with silence what should long have come.
@@ -204,6 +220,30 @@ mod tests {
             drain(&mut line);
         }
         assert!(heard > 150, "{heard} of 200 blocks heard");
+    }
+
+    #[test]
+    fn a_stall_does_not_make_the_next_silence_late() {
+        let mut line = AudioLine::new(at(0));
+        let mut live = |line: &mut AudioLine, from: i64, to: i64| {
+            for n in from / 960..to / 960 {
+                line.advance(at(n * 960));
+                line.push(at(n * 960), &[0.5; 1920], at(n * 960));
+                drain(line);
+            }
+        };
+        live(&mut line, 0, 96_000);
+        // Three seconds of nothing, then all of it at once, then live for two.
+        line.advance(at(240_000));
+        for n in 100..250 {
+            line.push(at(n * 960), &[0.5; 1920], at(240_000));
+        }
+        live(&mut line, 240_000, 336_000);
+        line.advance(at(336_000 + HOLD + 960));
+        assert!(
+            drain(&mut line).iter().any(|packet| packet.1 == 0.0),
+            "silence after {HOLD} samples, as before the stall"
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod supervise;
 mod tests;
 
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -110,8 +110,10 @@ struct Shared {
     /// The size of the picture now: that of the newest scene. Width above height, 32 bits each.
     size: AtomicU64,
     fitting: AtomicU8,
-    /// The size of what the publisher sends.
+    /// The size at which what the publisher sends is shown.
     source: watch::Sender<Option<Resolution>>,
+    /// Decode began anew in mid-stream, and waits for a keyframe.
+    key_wanted: AtomicBool,
     /// The stage that is to break off at its next step.
     #[cfg(test)]
     breaking: Mutex<Option<&'static str>>,
@@ -144,6 +146,7 @@ impl Pipeline {
             size: AtomicU64::new(0),
             fitting: AtomicU8::new(0),
             source: watch::Sender::new(None),
+            key_wanted: AtomicBool::new(false),
             #[cfg(test)]
             breaking: Mutex::new(None),
         });
@@ -169,7 +172,8 @@ impl Pipeline {
         };
         spawn("encode", Box::new(move |shared| encode::run(shared, encoder.take(), &pictures)))?;
         let told = compose::Told { shown: shown_sender, on_air: on_air_sender };
-        spawn("compose", Box::new(move |shared| compose::run(shared, &frames, &composed, &told)))?;
+        let mut grid = Slots::new(canvas.fps, shared.clock.now());
+        spawn("compose", Box::new(move |shared| compose::run(shared, &mut grid, &frames, &composed, &told)))?;
         let mut memory = decode::Memory::default();
         spawn("decode", Box::new(move |shared| decode::run(shared, &mut memory, &units, &decoded)))?;
         spawn("audio", Box::new(move |shared| audio::run(shared, opus.take(), &blocks)))?;
@@ -214,9 +218,9 @@ impl Pipeline {
         Box::new(Inlet::open(self.shared.clone(), inputs.clone(), role, publisher))
     }
 
-    /// Ends the publisher in a place, if any.
+    /// Ends the publisher in a place who came by its key, if any.
     pub fn end_publication(&self, role: Role) {
-        self.shared.publishing.end(Some(role));
+        self.shared.publishing.end_keyed(role);
     }
 
     /// Puts a source on the picture. False when nothing comes from there.
@@ -250,7 +254,7 @@ impl Pipeline {
     pub fn stop(&self) {
         self.inputs().take();
         self.shared.stop.tell();
-        self.shared.publishing.end(None);
+        self.shared.publishing.end();
         let threads = std::mem::take(&mut *self.threads.lock().expect("no panic while threads are listed"));
         for thread in threads {
             if thread.join().is_err() {

@@ -14,7 +14,7 @@ use super::handle::{Handle, Inner};
 use super::pipeline::{self, CanvasConfig, Pipeline};
 use super::pull::Pull;
 use super::raster::Worker;
-use super::settings::{Canvas, Role, ShowId, SourceUrl, StreamKey};
+use super::settings::{Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
 use super::stages::Stages;
 use super::state::{Changes, Command, Created, Event, Replayed, State};
 use super::{Error, system_time};
@@ -58,9 +58,9 @@ pub struct Wanted {
     /// `Some(None)` takes the key away.
     pub backup_stream_key: Option<Option<StreamKey>>,
     pub backup_source: Option<Option<SourceUrl>>,
-    /// A new show without one gets [`Canvas::default`]; a running show keeps size and rate, the configuration may change them
+    /// A new show without one gets 1280×720 at 30; a running show keeps size and rate, the configuration may change them
     /// at a start.
-    pub canvas: Option<Canvas>,
+    pub canvas: Option<WantedCanvas>,
 }
 
 /// What a [`Shows::put`] did.
@@ -94,6 +94,7 @@ impl Shows {
         for (id, (mut state, last)) in open {
             let wanted =
                 configured.iter().find(|(configured, _)| *configured == id).and_then(|(_, wanted)| wanted.canvas);
+            let wanted = wanted.map(|wanted| wanted.over(state.canvas.fit()));
             if let Some(canvas) = wanted.filter(|wanted| *wanted != state.canvas) {
                 // While nothing runs yet it may change; no viewer is there to see the size jump.
                 let event = Event::CanvasChanged { canvas };
@@ -130,10 +131,11 @@ impl Shows {
             return Ok(Put { show, created: true });
         };
         let canvas = show.state().canvas;
-        if wanted.canvas.is_some_and(|wanted| wanted.with_fit(canvas.fit()) != canvas) {
+        let wanted_canvas = wanted.canvas.map_or(canvas, |wanted| wanted.over(canvas.fit()));
+        if wanted_canvas.with_fit(canvas.fit()) != canvas {
             return Err(Error::CanvasFixed { show: id, canvas });
         }
-        let fit = wanted.canvas.map(Canvas::fit);
+        let fit = Some(wanted_canvas.fit());
         let Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas: _ } = wanted;
         self.check_keys(&id, stream_key.as_ref(), backup_stream_key.as_ref())?;
         let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
@@ -234,7 +236,7 @@ impl Shows {
                 .unwrap_or_else(|| Title::parse(id.as_str()).expect("an id is a line of 1 to 64 characters")),
             stream_key: wanted.stream_key.unwrap_or_else(StreamKey::random),
             source: wanted.source.flatten(),
-            canvas: wanted.canvas.unwrap_or_default(),
+            canvas: wanted.canvas.map(|wanted| wanted.over(Fit::default())).unwrap_or_default(),
         };
         let mut state = State::new(created.clone());
         let at = created.epoch;

@@ -299,6 +299,42 @@ impl Canvas {
     }
 }
 
+/// A canvas as somebody wants it: without a `fit` the one that holds is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawWantedCanvas")]
+pub struct WantedCanvas {
+    canvas: Canvas,
+    fit: Option<Fit>,
+}
+
+impl WantedCanvas {
+    pub fn new(canvas: Canvas, fit: Option<Fit>) -> WantedCanvas {
+        WantedCanvas { canvas, fit }
+    }
+
+    /// With the fit that holds, where none is wanted.
+    pub fn over(self, holds: Fit) -> Canvas {
+        self.canvas.with_fit(self.fit.unwrap_or(holds))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWantedCanvas {
+    width: u32,
+    height: u32,
+    fps: u32,
+    fit: Option<Fit>,
+}
+
+impl TryFrom<RawWantedCanvas> for WantedCanvas {
+    type Error = NotACanvas;
+
+    fn try_from(raw: RawWantedCanvas) -> Result<WantedCanvas, NotACanvas> {
+        Ok(WantedCanvas { canvas: Canvas::new(raw.width, raw.height, raw.fps)?, fit: raw.fit })
+    }
+}
+
 impl fmt::Display for Canvas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {} frames a second", self.resolution(), self.fps)

@@ -81,7 +81,16 @@ async fn the_backup_takes_over_from_a_dead_source_and_gives_back_on_command() {
     let viewer = Viewer::join(&hawker.whep()).await;
     viewer.numbered_frame(ON_AIR).await;
     let url = format!("{}/the-other-encoder", hawker.rtmp);
-    let _backup = Publisher::push(&url, &Clip { moving: false, ..Clip::obs() });
+    // A source of its own size: which one is on the picture is what its decoder says.
+    let small = Clip { width: 640, height: 360, frames_per_second: 25, b_frames: 0, seconds: 10, ..Clip::obs() };
+    let _backup = Publisher::push(&url, &small);
+    let decoded = async |width: u32| {
+        eventually("a source's own pictures", ON_AIR, async || {
+            (hawker.api().health().await["input"]["video"]["width"] == width).then_some(())
+        })
+        .await;
+        viewer.numbered_frame(ON_AIR).await;
+    };
     eventually("the backup stands by", ON_AIR, async || (role("standby").await == "backup").then_some(())).await;
     assert_eq!(role("input").await, "main");
 
@@ -90,7 +99,7 @@ async fn the_backup_takes_over_from_a_dead_source_and_gives_back_on_command() {
         (role("input").await == "backup").then_some(())
     })
     .await;
-    viewer.numbered_frame(ON_AIR).await;
+    decoded(640).await;
     let path = format!("/api/v1/shows/{SHOW}/input");
     let give_back = async || hawker.api().request(Method::PUT, &path, Some(json!({ "use": "main" }))).await;
     let (status, problem) = give_back().await;
@@ -101,7 +110,7 @@ async fn the_backup_takes_over_from_a_dead_source_and_gives_back_on_command() {
     })
     .await;
     assert_eq!(role("input").await, "main");
-    viewer.numbered_frame(ON_AIR).await;
+    decoded(1280).await;
 
     main.kill();
     eventually("the backup again", Duration::from_secs(5), async || (role("input").await == "backup").then_some(()))

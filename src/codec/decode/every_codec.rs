@@ -151,7 +151,7 @@ fn a_stream_without_b_frames_is_shown_unit_by_unit() {
             assert_eq!(pts, unit.pts, "{codec}");
             assert_near(pixel, [60 + n as u8, 128, 128], &format!("{codec}, picture {n}"));
         }
-        let source = Source { resolution: CANVAS, colour: Colour::BT709, interlaced: false };
+        let source = Source { resolution: CANVAS, colour: Colour::BT709, interlaced: false, aspect: (1, 1) };
         // VP8 says nothing of its colour.
         let expected = if codec == VideoCodec::Vp8 { Source { colour: Colour::BT601, ..source } } else { source };
         assert_eq!(decoder.source(), Some(expected), "{codec}");

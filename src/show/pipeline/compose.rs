@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ impl Programme {
         scene: Arc<Scene>,
         tell: &mut dyn FnMut(MediaTime),
     ) -> MediaTime {
-        let mut cues = self.cues.lock().expect("no panic while cues are held");
+        let mut cues = self.cues();
         // Two intervals give the announcement a head start over the frame.
         let from = slots.at_or_after(self.newest().max(now) + slots.interval() * 2);
         tell(from);
@@ -52,6 +52,11 @@ impl Programme {
         from
     }
 
+    fn cues(&self) -> MutexGuard<'_, VecDeque<(MediaTime, Arc<Scene>)>> {
+        // Whole at every moment: a panic of whoever is told leaves nothing half-done in it.
+        self.cues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The newest slot that a scene was looked up for.
     fn newest(&self) -> MediaTime {
         MediaTime::from_ticks(self.newest.load(Ordering::Acquire))
@@ -59,7 +64,7 @@ impl Programme {
 
     fn scene(&self, at: MediaTime) -> Option<Arc<Scene>> {
         self.newest.store(at.ticks(), Ordering::Release);
-        let cues = self.cues.lock().expect("no panic while cues are held");
+        let cues = self.cues();
         cues.iter().rev().find(|cue| cue.0 <= at).map(|cue| cue.1.clone())
     }
 }
@@ -70,8 +75,14 @@ pub(super) struct Told {
     pub on_air: watch::Sender<bool>,
 }
 
-/// Runs until decode is gone.
-pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &queue::Sender<Frame>, told: &Told) {
+/// Runs until decode is gone. The grid of slots outlives a break: no timestamp is given out twice.
+pub(super) fn run(
+    shared: &Shared,
+    slots: &mut Slots,
+    frames: &queue::Receiver<Frame>,
+    composed: &queue::Sender<Frame>,
+    told: &Told,
+) {
     let mut stage = Stage {
         shared,
         pool: Pool::new(shared.size()),
@@ -83,8 +94,7 @@ pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &q
         shown: &told.shown,
         rev: None,
     };
-    let mut slots = Slots::new(shared.canvas.fps, shared.clock.now());
-    let mut fresh: Option<MediaTime> = None;
+    let mut pace = Pace::default();
     loop {
         let frame = match frames.recv_until(shared.clock.instant(slots.deadline())) {
             Recv::Item(frame) => Some(frame),
@@ -95,10 +105,10 @@ pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &q
         let now = shared.clock.now();
         if let Some(slot) = slots.overdue(now) {
             Shared::count(&shared.stats.repeated);
-            stage.compose(slot, None, ground(fresh, now));
+            stage.compose(slot, None, pace.ground(now));
         }
         if let Some(frame) = frame {
-            fresh = Some(now);
+            pace.came(now);
             let next = slots.next();
             match slots.place(frame.at, now) {
                 Some(slot) => {
@@ -116,14 +126,32 @@ pub(super) fn run(shared: &Shared, frames: &queue::Receiver<Frame>, composed: &q
                 }
             }
         }
-        let moving = ground(fresh, now) == Ground::Live;
+        let moving = pace.ground(now) == Ground::Live;
         told.on_air.send_if_modified(|before| std::mem::replace(before, moving) != moving);
     }
 }
 
-/// A picture that stands still for too long is nobody's.
-fn ground(fresh: Option<MediaTime>, now: MediaTime) -> Ground {
-    if fresh.is_some_and(|fresh| now.since(fresh) < SILENT) { Ground::Live } else { Ground::Slate }
+/// How fast pictures come. One that stands still for too long is nobody's; a slow source, a shared screen say, is allowed its
+/// own pace.
+#[derive(Debug, Default)]
+struct Pace {
+    newest: Option<MediaTime>,
+    apart: Duration,
+}
+
+impl Pace {
+    /// The slowest that a source may be without a slate between its pictures is two and a half times faster than this.
+    const SLOWEST: Duration = Duration::from_secs(10);
+
+    fn came(&mut self, now: MediaTime) {
+        self.apart = self.newest.map_or(Duration::ZERO, |newest| now.since(newest));
+        self.newest = Some(now);
+    }
+
+    fn ground(&self, now: MediaTime) -> Ground {
+        let patience = (self.apart * 5 / 2).clamp(SILENT, Pace::SLOWEST);
+        if self.newest.is_some_and(|newest| now.since(newest) < patience) { Ground::Live } else { Ground::Slate }
+    }
 }
 
 struct Stage<'a> {
@@ -248,6 +276,20 @@ mod tests {
         assert_eq!(rev(&programme, first), Some(1));
         assert_eq!(rev(&programme, second - slots.interval()), Some(1));
         assert_eq!(rev(&programme, second), Some(2));
+    }
+
+    #[test]
+    fn a_slow_source_is_not_taken_for_a_silent_one() {
+        let (mut pace, second) = (Pace::default(), |n: i64| MediaTime::from_ticks(n * 90_000));
+        assert_eq!(pace.ground(second(0)), Ground::Slate);
+        pace.came(second(1));
+        assert_eq!(pace.ground(second(2)), Ground::Slate, "a second after the first picture");
+        pace.came(second(3));
+        assert_eq!(pace.ground(second(5)), Ground::Live, "one in two seconds");
+        assert_eq!(pace.ground(second(8)), Ground::Slate);
+        pace.came(second(60));
+        pace.came(second(60) + Duration::from_millis(33));
+        assert_eq!(pace.ground(second(62)), Ground::Slate, "a stall is forgotten with the next picture");
     }
 
     #[test]

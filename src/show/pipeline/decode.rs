@@ -30,8 +30,9 @@ pub(super) struct Memory {
 /// Runs until the last publisher's end of the queue is gone.
 pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<Job>, frames: &queue::Sender<Frame>) {
     let mut decoder = memory.config.as_ref().and_then(|config| open(shared, config));
+    shared.key_wanted.store(decoder.is_some(), Ordering::Relaxed);
     let mut errors = Losses::default();
-    let mut passing = MediaTime::ZERO;
+    let mut catching_up = CatchingUp::default();
     while let Some(Job { generation, what }) = units.recv() {
         shared.step("decode");
         if generation < shared.publishing.generation() {
@@ -51,18 +52,11 @@ pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<
                     Shared::count(&shared.stats.decode_dropped);
                     continue;
                 };
-                let before = std::time::Instant::now();
-                let decoded = decoder.decode(&unit, shared.target(), |decoded| {
-                    Shared::count(&shared.stats.decoded);
+                let (before, pictures) = (std::time::Instant::now(), decoder.pictures());
+                let (now, due) = (shared.clock.now(), MediaTime::ZERO + unit.pts);
+                let target = catching_up.shows(units.waiting(), due, now).then(|| shared.target());
+                let decoded = decoder.decode(&unit, target, |decoded| {
                     let at = MediaTime::ZERO + decoded.pts;
-                    // After a stall everything is decoded as fast as it goes, and nobody wants to watch that: a picture is passed
-                    // over while newer ones wait. Now and then one is shown all the same, for a decoder that is slow for good.
-                    let now = shared.clock.now();
-                    if units.waiting() > BACKLOG && now < passing + PASSING {
-                        Shared::count(&shared.stats.compose_late);
-                        return;
-                    }
-                    passing = now;
                     // The unit that set a picture free is the last thing that it waited for.
                     let frame = Frame { at, picture: decoded.picture, arrived: Some(unit.arrived) };
                     if let Ok(Some(_)) = frames.push_newest(frame) {
@@ -70,9 +64,15 @@ pub(super) fn run(shared: &Shared, memory: &mut Memory, units: &queue::Receiver<
                     }
                 });
                 shared.stats.decode_time.add(before.elapsed());
+                let pictures = decoder.pictures() - pictures;
+                shared.stats.decoded.fetch_add(pictures, Ordering::Relaxed);
+                if target.is_none() {
+                    shared.stats.compose_late.fetch_add(pictures, Ordering::Relaxed);
+                }
                 if let Some(source) = decoder.source() {
                     shared.stats.set_source(source);
-                    shared.source.send_if_modified(|seen| seen.replace(source.resolution) != Some(source.resolution));
+                    let shown = source.shown();
+                    shared.source.send_if_modified(|seen| seen.replace(shown) != Some(shown));
                 }
                 if let Err(error) = decoded {
                     Shared::count(&shared.stats.decode_errors);
@@ -93,10 +93,35 @@ fn open(shared: &Shared, config: &VideoConfig) -> Option<Decoder> {
         .ok()
 }
 
-/// Units that may wait behind a picture that is shown: what jitter makes.
-const BACKLOG: usize = 4;
-/// For how long pictures are passed over at most.
-const PASSING: Duration = Duration::from_secs(1);
+/// What is shown while decode is behind. After a stall everything is decoded as fast as it goes, and nobody wants to watch that:
+/// pictures are passed over until now is reached. For a path or a decoder that is slow for good one is shown all the same once
+/// in a while.
+#[derive(Debug, Default)]
+struct CatchingUp {
+    since: Option<MediaTime>,
+}
+
+impl CatchingUp {
+    /// Units that may wait behind a picture that is shown: what jitter makes.
+    const BACKLOG: usize = 4;
+    /// A picture may be this late.
+    const LATE: Duration = Duration::from_millis(300);
+    /// For how long pictures are passed over at most.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn shows(&mut self, waiting: usize, due: MediaTime, now: MediaTime) -> bool {
+        if waiting <= CatchingUp::BACKLOG && now <= due + CatchingUp::LATE {
+            self.since = None;
+            return true;
+        }
+        let since = *self.since.get_or_insert(now);
+        let shows = now > since + CatchingUp::PATIENCE;
+        if shows {
+            self.since = Some(now);
+        }
+        shows
+    }
+}
 
 /// Damaged units are reported in aggregate: one line at most every ten seconds.
 #[derive(Default)]
@@ -117,5 +142,33 @@ impl Losses {
         };
         tracing::warn!(show = %shared.name, new = total - before, %error, "video units could not be decoded");
         self.reported = Some((now, total));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: i64) -> MediaTime {
+        MediaTime::from_ticks(millis * 90)
+    }
+
+    #[test]
+    fn a_burst_after_a_stall_is_passed_over_until_now() {
+        let mut catching_up = CatchingUp::default();
+        assert!(catching_up.shows(0, ms(0), ms(5)));
+        // Ten seconds late: the first, with nothing behind it yet, and those that find the queue full.
+        assert!(!catching_up.shows(0, ms(33), ms(10_000)));
+        for n in 0..300 {
+            assert!(!catching_up.shows(64, ms(n * 33), ms(10_000 + n * 3)));
+        }
+        assert!(catching_up.shows(2, ms(10_890), ms(10_900)), "live again");
+    }
+
+    #[test]
+    fn a_decoder_that_is_slow_for_good_still_shows_one_in_a_while() {
+        let mut catching_up = CatchingUp::default();
+        let shown = (0..300).filter(|n| catching_up.shows(64, ms(n * 33), ms(n * 66))).count();
+        assert!((15..=25).contains(&shown), "{shown} in twenty seconds");
     }
 }

@@ -287,7 +287,7 @@ pub struct Input {
     pub seconds: u64,
     pub video: Option<VideoInput>,
     pub audio: Option<AudioInput>,
-    /// Why nothing of it can be shown, and what to do about it; also told as advice.
+    /// Why something of it cannot be shown or heard, and what to do about it; also told as advice.
     pub complaint: Option<String>,
 }
 
@@ -447,8 +447,11 @@ fn input(shared: &Shared, role: Role, now: Instant) -> Option<Input> {
 }
 
 fn advice(shared: &Shared, now: Instant) -> Vec<Advice> {
-    let refused = shared.stats.complaint(now).map(|complaint| Advice::unsupported_codec(&complaint));
     let active = shared.publishing.about(shared.publishing.active());
+    // Of whoever is on the picture, else of whoever was refused a moment ago.
+    let complaint =
+        active.as_ref().and_then(|about| about.info.complaint.clone()).or_else(|| shared.stats.complaint(now));
+    let refused = complaint.map(|complaint| Advice::unsupported_codec(&complaint));
     let told = active.map(|about| about.meter.with(|measured| measured.doctor.advice()));
     refused.into_iter().chain(told.into_iter().flatten()).collect()
 }
@@ -500,7 +503,12 @@ mod tests {
         assert_eq!(stats.complaint(start + Duration::from_secs(59)), refused.complaint);
         assert_eq!(stats.complaint(start + Duration::from_secs(60)), None);
         let colour = crate::media::Colour::BT709;
-        stats.set_source(Source { resolution: crate::media::Resolution::new(640, 360), colour, interlaced: false });
+        stats.set_source(Source {
+            resolution: crate::media::Resolution::new(640, 360),
+            colour,
+            interlaced: false,
+            aspect: (1, 1),
+        });
         assert_eq!(stats.complaint(start), None);
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Meter;
-use super::on_air::{About, Turn};
+use super::on_air::{About, Sign, Turn};
 use super::{Inputs, Shared, audio, decode};
 use crate::ingest::{Ended, Publication, Publisher, SourceInfo};
 use crate::media::access_unit::AccessUnit;
@@ -32,6 +32,7 @@ pub(super) struct Inlet {
     video: Option<VideoConfig>,
     audio: Option<Arc<AudioConfig>>,
     standby: Standby,
+    wants_keyframe: bool,
 }
 
 /// What a source that stands by has sent since its last keyframe: where its picture begins when it takes over.
@@ -46,17 +47,19 @@ impl Standby {
     const MOST_UNITS: usize = 600;
     const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-    fn keep(&mut self, unit: AccessUnit) {
+    /// False while there is no keyframe to begin at: before the first one, and after more than is held.
+    fn keep(&mut self, unit: AccessUnit) -> bool {
         if unit.key {
             *self = Standby::default();
         } else if self.units.is_empty() {
-            return;
+            return false;
         }
         self.bytes += unit.data.len();
         self.units.push(unit);
         if self.units.len() > Standby::MOST_UNITS || self.bytes > Standby::MOST_BYTES {
             *self = Standby::default();
         }
+        !self.units.is_empty()
     }
 }
 
@@ -70,7 +73,7 @@ impl Inlet {
         let now = shared.clock.clock().now();
         let about =
             About { protocol: publisher.protocol, since: now, info: SourceInfo::default(), meter: meter.clone() };
-        let number = shared.publishing.begin(role, ended.clone(), about, now);
+        let number = shared.publishing.begin(role, ended.clone(), about);
         if shared.publishing.active() == role {
             shared.stats.forget_source();
         }
@@ -89,6 +92,7 @@ impl Inlet {
             video: None,
             audio: None,
             standby: Standby::default(),
+            wants_keyframe: false,
         }
     }
 
@@ -103,6 +107,8 @@ impl Inlet {
             tracing::info!(show = %self.shared.name, role = %self.role, "this source has the picture now");
             self.shared.stats.forget_source();
         }
+        // In mid-stream, and without a keyframe to begin at: one is needed now.
+        self.wants_keyframe |= self.generation > 0 && self.standby.units.is_empty();
         self.generation = generation;
         self.timeline = Inlet::timeline(&self.shared);
         self.jumps = 0;
@@ -110,10 +116,18 @@ impl Inlet {
             self.send(decode::What::Config(config)).await?;
         }
         for unit in std::mem::take(&mut self.standby).units {
+            // Each is a sign of life: a long group takes its time to decode, and the other source must not take that for silence.
+            if self.turn(Sign::Picture) != Turn::Live(generation) {
+                return Ok(());
+            }
             let unit = self.map(unit, true);
             self.send(decode::What::Unit(unit)).await?;
         }
         Ok(())
+    }
+
+    fn turn(&self, what: Sign) -> Turn {
+        self.shared.publishing.turn(self.role, self.number, what, self.shared.clock.clock().now())
     }
 
     async fn send(&self, what: decode::What) -> Result<(), Ended> {
@@ -144,7 +158,12 @@ impl Publication for Inlet {
         if self.ended.is_cancelled() {
             return Err(Ended);
         }
-        let live = match self.shared.publishing.turn(self.role, self.number, self.shared.clock.clock().now()) {
+        let what = match &coded {
+            Coded::Video(_) => Sign::Picture,
+            Coded::Audio(_) => Sign::Sound,
+            Coded::VideoConfig(_) | Coded::AudioConfig(_) => Sign::Promise,
+        };
+        let live = match self.turn(what) {
             Turn::Live(generation) => {
                 if generation != self.generation {
                     self.take_over(generation).await?;
@@ -163,7 +182,7 @@ impl Publication for Inlet {
             Coded::Video(unit) => {
                 self.meter.video(&unit);
                 if !live {
-                    self.standby.keep(unit);
+                    self.wants_keyframe |= !self.standby.keep(unit);
                     return Ok(());
                 }
                 let unit = self.map(unit, true);
@@ -194,6 +213,12 @@ impl Publication for Inlet {
 
     fn ended(&self) -> CancellationToken {
         self.ended.clone()
+    }
+
+    fn wants_keyframe(&mut self) -> bool {
+        let live = self.generation == self.shared.publishing.generation();
+        let decode = live && self.shared.key_wanted.swap(false, Ordering::Relaxed);
+        std::mem::take(&mut self.wants_keyframe) || decode
     }
 
     fn describe(&mut self, what: SourceInfo) {

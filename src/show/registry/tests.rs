@@ -256,17 +256,25 @@ async fn the_configuration_makes_shows_and_wins_over_the_log() {
     let state = shows.get(&demo()).unwrap().state();
     assert_eq!((state.title.as_str(), state.catalog.len()), ("Two", 1));
     assert!(state.stream_key.is("second-key"));
-    let other_canvas = Wanted { canvas: Some(Canvas::new(640, 360, 30).unwrap()), ..Wanted::default() };
+    let small = WantedCanvas::new(Canvas::new(640, 360, 30).unwrap(), None);
+    let other_canvas = Wanted { canvas: Some(small), ..Wanted::default() };
     assert!(matches!(shows.put(demo(), other_canvas.clone()).await, Err(Error::CanvasFixed { .. })));
     shows.shutdown().await;
     drop(shows);
 
+    let again = other_canvas.clone();
     let shows = open_configured(folder.path(), &clock, vec![(demo(), other_canvas)]).await.unwrap();
     assert_eq!(
         shows.get(&demo()).unwrap().state().canvas.resolution(),
         Resolution::new(640, 360),
         "a restart takes it"
     );
+    let fill = Changes { fit: Some(Fit::Fill), ..Changes::default() };
+    shows.change(&demo(), fill).await.unwrap();
+    shows.shutdown().await;
+    drop(shows);
+    let shows = open_configured(folder.path(), &clock, vec![(demo(), again)]).await.unwrap();
+    assert_eq!(shows.get(&demo()).unwrap().state().canvas.fit(), Fit::Fill, "a configuration that says nothing of it");
     shows.shutdown().await;
 }
 

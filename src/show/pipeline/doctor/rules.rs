@@ -379,7 +379,12 @@ mod tests {
             canvas: Resolution::new(1280, 720),
             canvas_fps: 30,
             codec: Some(VideoCodec::H264),
-            source: Some(Source { resolution: Resolution::new(1280, 720), colour: Colour::BT709, interlaced: false }),
+            source: Some(Source {
+                resolution: Resolution::new(1280, 720),
+                colour: Colour::BT709,
+                interlaced: false,
+                aspect: (1, 1),
+            }),
             cadence: Cadence {
                 seconds: 100.0,
                 fps: Some(30.0),
