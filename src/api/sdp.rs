@@ -6,9 +6,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Problem;
+use crate::deliver::whep;
+use crate::ingest::whip::MAX_OFFER;
 
-/// The longest offer in bytes. A browser's has about 8 kB.
-const MAX_OFFER: usize = 64 << 10;
+// One bound for both: what is read here is what either of them takes.
+const _: () = assert!(MAX_OFFER == whep::MAX_OFFER);
 /// An offer is a few kilobytes: whoever takes longer to send it holds no place meanwhile.
 const OFFER_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 

@@ -401,6 +401,14 @@ async fn whip_asks_for_the_stream_key_before_anything_else() {
             options.status == 204 && options.header(header::ACCESS_CONTROL_ALLOW_HEADERS).contains("Authorization")
         );
     }
+    let backup = json!({ "title": "Evening sale", "backup_stream_key": "backup-key-2026" });
+    assert_eq!(face.put("/api/v1/shows/demo", backup).await.status, 200);
+    for path in ["/whip", "/s/demo/whip"] {
+        let answer = post(path, Some("backup-key-2026"), sdp, "v=0\r\n").await;
+        assert_eq!(answer.problem().0, 400, "{path}: the backup's key is as good");
+        let refused = post(path, Some("wrong-key-2026"), sdp, &"a".repeat(65 << 10)).await;
+        assert_eq!(refused.problem().0, 401, "{path}: a stranger's offer is not looked at");
+    }
     assert_eq!(post("/s/nobody/whip", Some(&key), sdp, "v=0\r\n").await.problem().0, 404);
     let nobody = "/whip/0123456789abcdef0123456789abcdef";
     assert_eq!(face.public(Method::DELETE, nobody).await.problem().1, "no-session");

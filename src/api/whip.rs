@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::auth::bearer;
 use super::{Api, Problem, sdp};
-use crate::ingest::{Protocol, Publisher, Refused, whip};
+use crate::ingest::{Directory, Protocol, Publisher, Refused, whip};
 use crate::show::registry::APP;
 
 type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
@@ -36,11 +36,14 @@ pub(super) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let publisher = publisher(peer, &headers);
+    // Before anything is read of the body: a stranger costs nothing.
+    api.shows.check(&publisher).await.map_err(whip::Error::from)?;
     let offer = sdp::offer(&headers, body).await?;
-    answer(&api, peer, &headers, &offer).await
+    answer(&api, publisher, &headers, &offer).await
 }
 
-/// Publishes into a show, by its own address.
+/// Publishes into a show, by its own address and with its key or its backup's.
 #[utoipa::path(post, path = "/s/{show}/whip", tag = "publishers",
     params(("show" = String, Path)),
     request_body(content = String, content_type = "application/sdp", description = "An SDP offer that sends, at most 64 KiB"),
@@ -49,6 +52,9 @@ pub(super) async fn publish(
         (status = 401, body = super::problem::Body, content_type = "application/problem+json",
             description = "`Authorization: Bearer` without this show's stream key"),
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
+        (status = 415, body = super::problem::Body, content_type = "application/problem+json"),
+        (status = 503, body = super::problem::Body, content_type = "application/problem+json",
+            description = "No place now: try again after `Retry-After`"),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
     ),
     security(("stream_key" = [])))]
@@ -60,22 +66,26 @@ pub(super) async fn publish_to(
     body: Body,
 ) -> Result<Response, Problem> {
     let show = api.show(&show)?;
-    let offer = sdp::offer(&headers, body).await?;
-    if !bearer(&headers).is_some_and(|key| show.state().stream_key.is(key)) {
+    let publisher = publisher(peer, &headers);
+    if show.state().role_of(&publisher.key).is_none() {
         return Err(whip::Error::Refused(Refused::UnknownKey).into());
     }
-    answer(&api, peer, &headers, &offer).await
+    let offer = sdp::offer(&headers, body).await?;
+    answer(&api, publisher, &headers, &offer).await
 }
 
-async fn answer(api: &Api, peer: Peer, headers: &HeaderMap, offer: &str) -> Result<Response, Problem> {
+fn publisher(peer: Peer, headers: &HeaderMap) -> Publisher {
     let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let publisher = Publisher {
+    Publisher {
         peer: peer
             .map_or(unknown, |Extension(ConnectInfo(peer))| SocketAddr::new(peer.ip().to_canonical(), peer.port())),
         protocol: Protocol::Whip,
         app: APP.to_owned(),
         key: bearer(headers).unwrap_or_default().to_owned(),
-    };
+    }
+}
+
+async fn answer(api: &Api, publisher: Publisher, headers: &HeaderMap, offer: &str) -> Result<Response, Problem> {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let joined = api.whip.publish(offer, publisher, agent).await?;
     Ok(sdp::created(joined.answer, format!("/whip/{}", joined.resource)))

@@ -62,6 +62,11 @@ pub trait Publication: Send {
     /// holds the publisher up in its turn (back-pressure on TCP).
     async fn push(&mut self, coded: Coded) -> Result<(), Ended>;
 
+    /// Whether the show needs a keyframe of this publisher to go on; asked after pushes, and true once for each need.
+    fn wants_keyframe(&mut self) -> bool {
+        false
+    }
+
     /// Cancelled when the publication was ended from the other side.
     fn ended(&self) -> CancellationToken;
 

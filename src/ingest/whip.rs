@@ -189,6 +189,7 @@ impl Whip {
         let relay = Relay {
             sends_video: accepted.video.is_some(),
             configs: Vec::new(),
+            key_wanted: Arc::default(),
             session: Session::new(answered, accepted, candidates, Instant::now()),
             route,
             datagrams,

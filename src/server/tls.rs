@@ -36,8 +36,10 @@ pub(super) struct Tls {
     shown: Arc<Shown>,
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
-    /// The problem that was told last, so that it is told once.
+    /// The problem with what the source holds that was told last, so that it is told once.
     told: Option<String>,
+    /// What was told last of the shown certificate's end.
+    told_end: Option<String>,
 }
 
 /// What a person compares who is to trust the server.
@@ -78,7 +80,8 @@ impl Tls {
         };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let shown = source.load(&provider, clock.wall())?;
-        let mut tls = Tls { source, shown: Arc::new(Shown(ArcSwap::from_pointee(shown))), provider, clock, told: None };
+        let shown = Arc::new(Shown(ArcSwap::from_pointee(shown)));
+        let mut tls = Tls { source, shown, provider, clock, told: None, told_end: None };
         tls.warn_of_its_end();
         Ok(tls)
     }
@@ -121,43 +124,58 @@ impl Tls {
                 self.look();
                 self
             });
-            let Ok(tls) = looked.await else { return };
-            self = tls;
+            match looked.await {
+                Ok(tls) => self = tls,
+                Err(error) => {
+                    if error.is_panic() {
+                        tracing::error!(
+                            "looking for a new TLS certificate failed and is given up: the one shown now stays until a restart"
+                        );
+                    }
+                    return;
+                }
+            }
         }
     }
 
     /// Shows what the source holds now, if that has changed and can be used.
     fn look(&mut self) {
         match self.source.load(&self.provider, self.clock.wall()) {
-            Ok(found) if found.key.cert == self.shown.0.load().key.cert => self.warn_of_its_end(),
             Ok(found) => {
-                tracing::info!(fingerprint = found.fingerprint(), until = %found.until(), "a new TLS certificate is in force");
-                self.shown.0.store(Arc::new(found));
                 self.told = None;
-                self.warn_of_its_end();
+                if found.key.cert != self.shown.0.load().key.cert {
+                    tracing::info!(fingerprint = found.fingerprint(), until = %found.until(), "a new TLS certificate is in force");
+                    self.shown.0.store(Arc::new(found));
+                    self.told_end = None;
+                }
             }
-            Err(error) => self.tell(format!("{error}; the certificate shown until now stays in force")),
+            Err(error) => {
+                tell(&mut self.told, format!("{error}; the certificate shown until now stays in force"));
+            }
         }
+        // Above all when what is there now cannot be used.
+        self.warn_of_its_end();
     }
 
     /// A self-made certificate is made anew in time, so this is for those that others issue.
     fn warn_of_its_end(&mut self) {
         let shown = self.shown.0.load_full();
         if shown.ends <= self.clock.wall() {
-            self.tell(format!(
-                "the TLS certificate ended at {}: browsers and encoders refuse it; renew it",
-                shown.until()
-            ));
+            let ended =
+                format!("the TLS certificate ended at {}: browsers and encoders refuse it; renew it", shown.until());
+            tell(&mut self.told_end, ended);
         } else if shown.ends <= self.clock.wall() + RENEW_WITHIN {
-            self.tell(format!("the TLS certificate ends at {}: renew it before", shown.until()));
+            let ends = format!("the TLS certificate ends at {}: renew it before", shown.until());
+            tell(&mut self.told_end, ends);
         }
     }
+}
 
-    fn tell(&mut self, problem: String) {
-        if self.told.as_ref() != Some(&problem) {
-            tracing::warn!("{problem}");
-            self.told = Some(problem);
-        }
+/// Logs a problem, unless it is the one that was told last.
+fn tell(last: &mut Option<String>, problem: String) {
+    if last.as_ref() != Some(&problem) {
+        tracing::warn!("{problem}");
+        *last = Some(problem);
     }
 }
 

@@ -84,8 +84,8 @@ pub(super) struct Session {
 pub(super) struct Left(Arc<SessionGroup>);
 
 impl Left {
-    /// How the next session by UDP is to be left: as it ought to be, unless one of those before it still is not over. So
-    /// there is one such task a pull at most.
+    /// How the next session that may come to UDP is to be left: as it ought to be, unless one of those before it still is
+    /// not over. So there is one such task a pull at most.
     pub(super) async fn policy(&self) -> TeardownPolicy {
         match timeout(TEARDOWN, self.0.await_teardown()).await {
             Ok(Ok(())) => TeardownPolicy::Auto,
@@ -132,6 +132,10 @@ impl Session {
         let mut lower = Lower::Tcp(Default::default());
         if transport == Transport::Udp {
             lower = Lower::Udp(Default::default());
+        }
+        if transport != Transport::Tcp {
+            // Where TCP is asked for first, `retina` asks once, by the same connection, to end what comes of it. A session
+            // by TCP that is not ended so ends with its connection.
             options = options.session_group(left.0.clone()).teardown(left.policy().await);
         }
         let describing = retina::client::Session::describe(source.url().clone(), options);

@@ -407,6 +407,15 @@ async fn sessions_by_udp_that_cannot_be_ended_do_not_pile_up() {
 }
 
 #[tokio::test]
+async fn a_session_that_came_to_udp_is_ended_before_the_next_begins() {
+    let camera = Camera::start(&[Script::PlayByUdp { sdp: &[VIDEO], packets: 1, then_close: false }]).await;
+    let left = Left::default();
+    drop(Session::start(&camera.source(), PATIENCE, &left).await.unwrap());
+    assert!(matches!(left.policy().await, TeardownPolicy::Auto));
+    assert!(camera.heard("RTP/AVP/TCP") && camera.heard("client_port") && camera.heard("TEARDOWN"));
+}
+
+#[tokio::test]
 async fn a_description_that_panics_its_reader_costs_one_connection() {
     const SCRIPTS: &[Script] = &[
         Script::Play { sdp: &["no line of SDP\r\n", "a=x\r\n", VIDEO], packets: 0, then_close: false },

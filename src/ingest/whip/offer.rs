@@ -46,6 +46,13 @@ pub(super) struct Video {
     pub(super) remb: bool,
 }
 
+impl Video {
+    /// Whether it is told its bitrate by us: it heeds that, and does not find it by itself.
+    pub(super) fn limited_by_remb(&self) -> bool {
+        self.remb && !self.transport_cc
+    }
+}
+
 /// A media format of the offer: payload type and parameters, both of which the answer keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format {

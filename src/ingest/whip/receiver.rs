@@ -8,7 +8,7 @@ use rtc::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEs
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 use rtc::rtp;
 
-use super::offer::{Accepted, MOST_BITRATE};
+use super::offer::{Accepted, MOST_BITRATE, Video};
 use super::pictures::{Picture, Pictures};
 use super::reorder::{Packet, Reorder};
 use super::timeline::{Kind, Timeline};
@@ -27,6 +27,10 @@ pub(super) struct Receiver {
     pictures: Option<Pictures>,
     /// When a keyframe may be asked for again.
     key_again: Instant,
+    /// When a keyframe was asked for last.
+    key_asked: Option<Instant>,
+    /// When to ask for the keyframe that the show needs, until one comes.
+    key_wanted: Option<Instant>,
     /// When the publisher is told its bitrate again, where nothing else tells it.
     limit_again: Instant,
     ready: Vec<Coded>,
@@ -62,6 +66,8 @@ impl Receiver {
             video: stream(VIDEO_HOLD),
             audio: stream(AUDIO_HOLD),
             key_again: now,
+            key_asked: None,
+            key_wanted: None,
             limit_again: now,
             ready: Vec::new(),
             told_video: false,
@@ -146,6 +152,7 @@ impl Receiver {
         if key {
             // What is lost from here on is asked for at once.
             self.key_again = arrived;
+            self.key_wanted = None;
         }
         self.ready.push(Coded::Video(AccessUnit { pts: at, dts: at, key, data, arrived }));
     }
@@ -170,6 +177,15 @@ impl Receiver {
         }
     }
 
+    /// The show needs a keyframe to go on, although no picture is missing: one is asked for, no sooner than [`KEY_EVERY`]
+    /// after the last request, and again until it comes. Pictures go on meanwhile.
+    pub(super) fn want_key(&mut self, now: Instant) {
+        if self.pictures.is_some() && self.video.ssrc.is_some() {
+            let soonest = self.key_asked.map_or(now, |asked| now.max(asked + KEY_EVERY));
+            self.key_wanted.get_or_insert(soonest);
+        }
+    }
+
     /// What the publisher is to be told now: what to send again, that a keyframe is needed, how much it may send.
     pub(super) fn feedback(&mut self, now: Instant) -> Vec<Box<dyn rtcp::Packet>> {
         let mut feedback: Vec<Box<dyn rtcp::Packet>> = Vec::new();
@@ -182,11 +198,15 @@ impl Receiver {
             let nacks = nack_pairs_from_sequence_numbers(&missing);
             feedback.push(Box::new(TransportLayerNack { sender_ssrc: self.ssrc, media_ssrc, nacks }));
         }
-        if pictures.needs_key() && self.key_again <= now {
+        let lost = pictures.needs_key() && self.key_again <= now;
+        if lost || self.key_wanted.is_some_and(|at| at <= now) {
             self.key_again = now + KEY_EVERY;
+            self.key_asked = Some(now);
+            // The answer to the one need is the answer to the other too.
+            self.key_wanted = self.key_wanted.map(|_| now + KEY_EVERY);
             feedback.push(Box::new(PictureLossIndication { sender_ssrc: self.ssrc, media_ssrc }));
         }
-        if !video.transport_cc && video.remb && self.limit_again <= now {
+        if video.limited_by_remb() && self.limit_again <= now {
             self.limit_again = now + LIMIT_EVERY;
             feedback.push(Box::new(ReceiverEstimatedMaximumBitrate {
                 sender_ssrc: self.ssrc,
@@ -200,12 +220,13 @@ impl Receiver {
     /// When [`Receiver::take`] or [`Receiver::feedback`] has something new to say without another packet.
     pub(super) fn due(&self) -> Option<Instant> {
         let needs_key = self.video.ssrc.is_some() && self.pictures.as_ref().is_some_and(Pictures::needs_key);
-        let limits = self.video.ssrc.is_some() && !self.accepted.transport_cc();
+        let limits = self.video.ssrc.is_some() && self.accepted.video.as_ref().is_some_and(Video::limited_by_remb);
         [
             self.video.reorder.due(),
             self.video.reorder.ask_due(),
             self.audio.reorder.due(),
             needs_key.then_some(self.key_again),
+            self.key_wanted,
             limits.then_some(self.limit_again),
         ]
         .into_iter()
@@ -253,7 +274,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::ingest::whip::offer::{Format, Video};
+    use crate::ingest::whip::offer::Format;
     use crate::ingest::whip::pictures::Payload;
     use crate::media::access_unit::VideoCodec;
 
@@ -268,16 +289,15 @@ mod tests {
 
     impl Bench {
         fn new() -> Bench {
+            Bench::of(true, true)
+        }
+
+        /// With a publisher that hears transport-wide reports, or limits to its bitrate, or neither.
+        fn of(transport_cc: bool, remb: bool) -> Bench {
             let start = Instant::now();
             let format = |payload_type| Format { payload_type, parameters: String::new() };
-            let video = Video {
-                payload: Payload::Vp8,
-                format: format(VIDEO),
-                rtx: Some(RTX),
-                nack: true,
-                transport_cc: true,
-                remb: true,
-            };
+            let video =
+                Video { payload: Payload::Vp8, format: format(VIDEO), rtx: Some(RTX), nack: true, transport_cc, remb };
             let accepted = Accepted { video: Some(video), audio: Some(format(AUDIO)) };
             Bench { receiver: Receiver::new(accepted, 1, start), start }
         }
@@ -371,6 +391,45 @@ mod tests {
         assert_eq!(bench.taken(216), [""; 0], "it refers to what is lost");
         assert_eq!(bench.asked(216), (vec![], true));
         assert_eq!(bench.receiver.losses().video_packets, 1);
+    }
+
+    #[test]
+    fn a_keyframe_that_the_show_needs_is_asked_for_while_pictures_go_on() {
+        let mut bench = Bench::new();
+        bench.receiver.want_key(bench.at(0));
+        assert_eq!(bench.receiver.due(), None, "nobody is there to be asked");
+        bench.picture(0, 0);
+        bench.taken(0);
+        bench.receiver.want_key(bench.at(10));
+        assert_eq!(bench.receiver.due(), Some(bench.at(10)));
+        assert_eq!(bench.asked(10), (vec![], true));
+        bench.picture(33, 1);
+        assert_eq!(bench.taken(33), ["picture"]);
+        bench.receiver.want_key(bench.at(33));
+        assert_eq!(bench.asked(509), (vec![], false), "the answer is on its way");
+        assert_eq!(bench.asked(510), (vec![], true), "the request may be lost");
+        bench.picture(550, 2);
+        assert_eq!(bench.taken(550), ["picture"]);
+        // A keyframe, and a new need of one right behind it.
+        bench.packet(600, VIDEO, 7, 3, &[0x10, 0, 1]);
+        assert_eq!(bench.taken(600), ["key"]);
+        assert_eq!(bench.receiver.due(), None);
+        bench.receiver.want_key(bench.at(610));
+        assert_eq!(bench.asked(1009), (vec![], false));
+        assert_eq!(bench.asked(1010), (vec![], true));
+    }
+
+    #[test]
+    fn a_limit_is_told_to_those_who_heed_it_and_nothing_is_due_for_others() {
+        for (transport_cc, remb) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut bench = Bench::of(transport_cc, remb);
+            bench.picture(0, 0);
+            bench.taken(0);
+            let limits = bench.receiver.feedback(bench.at(0)).len();
+            let told = remb && !transport_cc;
+            assert_eq!(limits, usize::from(told), "{transport_cc} {remb}");
+            assert_eq!(bench.receiver.due(), told.then(|| bench.at(1000)), "{transport_cc} {remb}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -48,13 +48,15 @@ pub(super) struct Relay {
     pub(super) sends_video: bool,
     /// Configurations that came before the show let it in.
     pub(super) configs: Vec<Coded>,
+    /// Told when the show needs a keyframe.
+    pub(super) key_wanted: Arc<Notify>,
     /// The publisher's DELETE.
     pub(super) leave: CancellationToken,
 }
 
 /// Where the media goes once the show has let it in.
 struct OnAir {
-    media: mpsc::Sender<Coded>,
+    media: Queue,
     ended: CancellationToken,
     since: Instant,
     /// Ends with the session, and the publication with it.
@@ -107,6 +109,7 @@ impl Relay {
             }
             tokio::select! {
                 () = ended.cancelled() => return Ended.into(),
+                () = self.key_wanted.notified() => self.session.want_key(std::time::Instant::now()),
                 datagram = self.datagrams.recv() => {
                     let Some(Datagram { from, bytes, arrived }) = datagram else { return End::Stopped };
                     self.session.receive(std::time::Instant::now(), arrived, from, &bytes);
@@ -157,12 +160,12 @@ impl Relay {
         };
         for coded in media {
             let is_picture = matches!(coded, Coded::Video(_));
-            match on_air.media.try_send(coded) {
+            match on_air.media.offer(coded) {
                 Ok(()) => {}
-                Err(TrySendError::Closed(_)) => return Err(Ended.into()),
+                Err(NotTaken::Closed) => return Err(Ended.into()),
                 // The show is behind by more than its own queue.
-                Err(TrySendError::Full(_)) if is_picture => self.session.refused(std::time::Instant::now()),
-                Err(TrySendError::Full(_)) => {}
+                Err(NotTaken::Full) if is_picture => self.session.refused(std::time::Instant::now()),
+                Err(NotTaken::Full) => {}
             }
         }
         Ok(Some(on_air))
@@ -173,8 +176,8 @@ impl Relay {
         tracing::info!(app = ?self.publisher.app, encoder = ?self.encoder, "publisher on air");
         publication.describe(SourceInfo { encoder: self.encoder.clone(), ..SourceInfo::default() });
         let ended = publication.ended();
-        let (media, waiting) = mpsc::channel(MOST_WAITING);
-        let carrier = AbortOnDropHandle::new(tokio::spawn(carry(publication, waiting)));
+        let (media, waiting) = Queue::new();
+        let carrier = AbortOnDropHandle::new(tokio::spawn(carry(publication, waiting, self.key_wanted.clone())));
         Ok(OnAir { media, ended, since: Instant::now(), _carrier: carrier })
     }
 
@@ -191,15 +194,129 @@ impl Relay {
     }
 }
 
+/// Media that waits for the show: [`MOST_WAITING`] units, and of these [`MOST_WAITING_BYTES`].
+struct Queue {
+    units: mpsc::Sender<Waiting>,
+    /// The bytes that may still be put into it.
+    room: Arc<Semaphore>,
+}
+
+/// A unit, and the room that it takes while it waits.
+type Waiting = (Coded, OwnedSemaphorePermit);
+
+/// Why a unit did not come into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotTaken {
+    Full,
+    Closed,
+}
+
+impl Queue {
+    fn new() -> (Queue, mpsc::Receiver<Waiting>) {
+        let (units, waiting) = mpsc::channel(MOST_WAITING);
+        (Queue { units, room: Arc::new(Semaphore::new(MOST_WAITING_BYTES)) }, waiting)
+    }
+
+    fn offer(&self, coded: Coded) -> Result<(), NotTaken> {
+        if self.units.is_closed() {
+            return Err(NotTaken::Closed);
+        }
+        let bytes = match &coded {
+            Coded::Video(unit) | Coded::Audio(unit) => unit.data.len(),
+            Coded::VideoConfig(_) | Coded::AudioConfig(_) => 0,
+        };
+        let bytes = u32::try_from(bytes).map_err(|_| NotTaken::Full)?;
+        let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| NotTaken::Full)?;
+        self.units.try_send((coded, room)).map_err(|refused| match refused {
+            TrySendError::Full(_) => NotTaken::Full,
+            TrySendError::Closed(_) => NotTaken::Closed,
+        })
+    }
+}
+
 /// Pushes media into a publication, at the show's own pace, until either ends. The session goes on meanwhile: it has checks to
-/// answer and losses to report.
-async fn carry(mut publication: Box<dyn Publication>, mut media: mpsc::Receiver<Coded>) {
-    while let Some(coded) = media.recv().await {
+/// answer and losses to report. It is told through `key_wanted` when the show needs a keyframe.
+async fn carry(mut publication: Box<dyn Publication>, mut media: mpsc::Receiver<Waiting>, key_wanted: Arc<Notify>) {
+    while let Some((coded, room)) = media.recv().await {
+        // What is being pushed waits here no longer.
+        drop(room);
         if publication.push(coded).await.is_err() {
             return;
+        }
+        if publication.wants_keyframe() {
+            key_wanted.notify_one();
         }
     }
 }
 
 /// Pictures and sound packets that wait for a show that is behind: a second of both.
 const MOST_WAITING: usize = 96;
+/// Bytes of them: two pictures of the largest size, or seconds of a fast stream.
+const MOST_WAITING_BYTES: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::access_unit::AccessUnit;
+
+    fn picture(bytes: usize, key: bool) -> Coded {
+        let (at, arrived) = (Duration::ZERO, std::time::Instant::now());
+        Coded::Video(AccessUnit { pts: at, dts: at, key, data: Bytes::from(vec![0; bytes]), arrived })
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_units_and_by_bytes() {
+        let (queue, mut waiting) = Queue::new();
+        let taken = (0..1000).take_while(|_| queue.offer(picture(1, false)).is_ok()).count();
+        assert_eq!(taken, MOST_WAITING);
+
+        while waiting.try_recv().is_ok() {}
+        let taken = (0..1000).take_while(|_| queue.offer(picture(3 << 20, false)).is_ok()).count();
+        assert_eq!(taken, 2);
+        assert_eq!(queue.offer(picture(2 << 20, false)), Ok(()), "it fits into what is left");
+        assert_eq!(queue.offer(picture(1, false)), Err(NotTaken::Full));
+        waiting.try_recv().unwrap();
+        assert_eq!(queue.offer(picture(3 << 20, false)), Ok(()), "there is room again");
+
+        drop(waiting);
+        assert_eq!(queue.offer(picture(1, false)), Err(NotTaken::Closed));
+    }
+
+    /// Needs a keyframe after each picture that is none.
+    #[derive(Default)]
+    struct Needy(bool);
+
+    #[async_trait]
+    impl Publication for Needy {
+        async fn push(&mut self, coded: Coded) -> Result<(), Ended> {
+            self.0 = matches!(coded, Coded::Video(unit) if !unit.key);
+            Ok(())
+        }
+
+        fn wants_keyframe(&mut self) -> bool {
+            std::mem::take(&mut self.0)
+        }
+
+        fn ended(&self) -> CancellationToken {
+            CancellationToken::new()
+        }
+
+        fn describe(&mut self, _: SourceInfo) {}
+    }
+
+    #[tokio::test]
+    async fn a_session_hears_that_the_show_needs_a_keyframe() {
+        for key in [true, false] {
+            let (queue, waiting) = Queue::new();
+            let wanted = Arc::new(Notify::new());
+            queue.offer(picture(1, key)).unwrap();
+            drop(queue);
+            carry(Box::new(Needy::default()), waiting, wanted.clone()).await;
+            let told = tokio::time::timeout(Duration::from_millis(20), wanted.notified()).await;
+            assert_eq!(told.is_ok(), !key);
+        }
+    }
+}

@@ -82,6 +82,9 @@ impl Reorder {
         }
         if at > self.end && at - self.end <= MOST_MISSING {
             self.missing.extend((self.end..at).map(|number| (number, Asked { times: 0, again: now })));
+            while self.missing.len() > MOST_WANTED {
+                self.missing.pop_first();
+            }
         }
         self.end = self.end.max(at + 1);
         self.missing.remove(&at);
@@ -154,6 +157,8 @@ const BASE: u64 = 1 << 17;
 const MOST_HELD: usize = 512;
 /// A longer hole is no loss to be mended packet by packet.
 const MOST_MISSING: u64 = 128;
+/// Of all holes together; beyond it the oldest are asked for no more.
+const MOST_WANTED: usize = 512;
 /// Further ahead than this a sender has begun anew.
 const MOST_JUMP: u64 = 4096;
 const MOST_LATE: u32 = 100;
@@ -267,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_is_bounded() {
+        let mut bench = Bench::new();
+        for hole in 0..400 {
+            bench.insert(0, hole * 100);
+            assert!(bench.reorder.missing.len() <= MOST_WANTED);
+        }
+        let asked = bench.reorder.ask(bench.at(0));
+        assert_eq!((asked.len(), asked.last()), (MOST_WANTED, Some(&39_899)), "the newest");
+    }
+
+    #[test]
     fn a_sender_that_begins_anew_is_followed() {
         let mut bench = Bench::new();
         bench.insert(0, 100);
@@ -288,14 +304,24 @@ mod tests {
         fn packets_come_out_once_and_in_order(sequences in prop::collection::vec(0u16..400, 0..600), start in any::<u16>()) {
             let mut bench = Bench::new();
             let mut last: Option<u16> = None;
+            let (mut gap, mut anew) = (false, false);
             for (millis, sequence) in sequences.into_iter().enumerate() {
+                // Late packets by the hundred make it begin anew, further back than it was.
+                let late = bench.reorder.late;
                 bench.insert(millis as u64, start.wrapping_add(sequence));
-                for given in bench.given(millis as u64).into_iter().flatten() {
-                    // Unless it began anew, which late packets by the hundred make it do.
-                    if bench.reorder.late == 0 && let Some(last) = last {
-                        prop_assert!(given.wrapping_sub(last) as i16 != 0);
+                anew |= late == MOST_LATE && bench.reorder.late == 0;
+                for given in bench.given(millis as u64) {
+                    let Some(given) = given else {
+                        gap = true;
+                        continue;
+                    };
+                    if let Some(last) = last {
+                        let ahead = given.wrapping_sub(last) as i16;
+                        let in_order = if gap { anew || ahead > 0 } else { ahead == 1 };
+                        prop_assert!(in_order, "{} after {}", given, last);
                     }
-                    last = Some(given);
+                    anew &= !gap;
+                    (gap, last) = (false, Some(given));
                 }
                 prop_assert!(bench.reorder.held.len() <= MOST_HELD + 1);
                 bench.reorder.ask(bench.at(millis as u64));

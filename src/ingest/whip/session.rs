@@ -113,6 +113,12 @@ impl Session {
         self.receiver.refused(now);
     }
 
+    /// The show needs a keyframe: the publisher is asked for one, while its pictures go on.
+    pub(super) fn want_key(&mut self, now: Instant) {
+        self.receiver.want_key(now);
+        self.turn(now);
+    }
+
     /// Datagrams to send, and to where.
     pub(super) fn outgoing(&mut self) -> std::vec::Drain<'_, (SocketAddr, BytesMut)> {
         self.outgoing.drain(..)

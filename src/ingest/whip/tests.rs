@@ -125,6 +125,17 @@ impl Server {
         }
     }
 
+    /// Waits until this many packets of media have been read, and what they lead to has had its time.
+    async fn reads_media(&self, packets: usize) {
+        let read = async {
+            while self.whip.routes.media_read().is_none_or(|read| read < packets) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SOON, read).await.expect("the packets arrive");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
     /// Waits for a free seat.
     async fn room(&self) {
         let seat = timeout(SOON, self.whip.seats.acquire()).await;
@@ -245,12 +256,16 @@ impl Client {
 
     /// Sends pictures until the server has put the publisher on air.
     async fn go_on_air(&mut self, server: &mut Server) -> Publisher {
-        loop {
-            self.send(true).await;
-            if let Ok(Some(Seen::Admitted(publisher))) = timeout(Duration::from_millis(50), server.seen.recv()).await {
-                return publisher;
+        let on_air = async {
+            loop {
+                self.send(true).await;
+                let seen = timeout(Duration::from_millis(50), server.seen.recv()).await;
+                if let Ok(Some(Seen::Admitted(publisher))) = seen {
+                    break publisher;
+                }
             }
-        }
+        };
+        timeout(SOON, on_air).await.expect("it goes on air")
     }
 }
 
@@ -261,7 +276,7 @@ async fn a_publisher_as_obs_is_goes_on_air_with_its_first_keyframe() {
     for _ in 0..5 {
         client.send(false).await;
     }
-    tokio::task::yield_now().await;
+    server.reads_media(10).await;
     assert!(server.seen.try_recv().is_err(), "whoever is on air stays so until there is something to show");
 
     let publisher = client.go_on_air(&mut server).await;
@@ -331,14 +346,14 @@ async fn the_key_comes_before_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_never_connects_and_who_sends_nothing_is_given_up() {
     let limits =
-        Limits { publishers: 1, connect_within: Duration::from_millis(100), media_within: Duration::from_secs(15) };
+        Limits { publishers: 1, connect_within: Duration::from_secs(2), media_within: Duration::from_secs(15) };
     let server = Server::start(limits).await;
     let offer = offer::tests::offer(&[(96, "VP8/90000", "")]);
     server.publish(&offer, KEY).await.unwrap();
     assert!(matches!(server.publish(&offer, KEY).await, Err(Error::Full { most: 1 })));
     server.room().await;
 
-    let limits = Limits { publishers: 1, media_within: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { publishers: 1, media_within: Duration::from_secs(2), ..Limits::default() };
     let mut server = Server::start(limits).await;
     let (mut client, _) = Client::connect(&server).await;
     client.go_on_air(&mut server).await;

@@ -45,6 +45,8 @@ pub enum Error {
     Mismatch { files: CertificateFiles },
     #[error("no certificate can be made for these names: {0}; check `tls.names`")]
     Make(#[from] rcgen::Error),
+    #[error("the certificate made for {} is not for all of them; check `tls.names`", names.join(", "))]
+    NotFor { names: Vec<String> },
     #[error("cannot keep the self-made certificate in {}: {error}; make the folder writable", path.display())]
     Keep { path: PathBuf, error: io::Error },
 }

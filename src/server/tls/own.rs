@@ -29,7 +29,8 @@ impl Own {
             CertificateFiles { certificate: folder.join("tls-certificate.pem"), key: folder.join("tls-key.pem") };
         let names = match names {
             [] => LOCAL.iter().map(|&name| name.to_owned()).chain(public_ips.iter().map(IpAddr::to_string)).collect(),
-            names => names.to_vec(),
+            // The dot of the root (RFC 1034 §3.1) is in no certificate.
+            names => names.iter().map(|name| name.strip_suffix('.').unwrap_or(name).to_owned()).collect(),
         };
         Own { files, names }
     }
@@ -45,7 +46,9 @@ impl Own {
             _ => {}
         }
         self.make(now)?;
-        Certificate::read(&self.files, provider)
+        let made = Certificate::read(&self.files, provider)?;
+        // Else it would be made anew at every look.
+        if made.is_for(&self.names) { Ok(made) } else { Err(Error::NotFor { names: self.names.clone() }) }
     }
 
     fn make(&self, now: SystemTime) -> Result<(), Error> {

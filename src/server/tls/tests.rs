@@ -99,6 +99,25 @@ fn a_self_made_certificate_is_made_anew_for_new_names_and_before_its_end() {
 }
 
 #[test]
+fn a_trailing_dot_of_a_name_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::Tls { names: vec!["shop.example.".to_owned()], ..config::Tls::default() };
+    let mut tls = Tls::open(&config, folder.path(), &[], Arc::new(SystemClock)).unwrap();
+    assert!(tls.shown.0.load().is_for(&["shop.example".to_owned()]));
+    let first = tls.identity().fingerprint;
+    tls.look();
+    assert_eq!((tls.identity().fingerprint, tls.told), (first, None), "it is not made again and again");
+}
+
+#[test]
+fn names_that_no_certificate_can_be_for_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::Tls { names: vec!["*.shop.example".to_owned()], ..config::Tls::default() };
+    let refusal = Tls::open(&config, folder.path(), &[], Arc::new(SystemClock)).err().unwrap().to_string();
+    assert!(refusal.contains("*.shop.example") && refusal.contains("tls.names"), "{refusal}");
+}
+
+#[test]
 fn a_torn_self_made_pair_is_made_anew() {
     let (tls, folder) = self_made();
     fs::write(folder.path().join("tls-key.pem"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
@@ -145,16 +164,28 @@ fn a_given_certificate_near_its_end_is_told_of_once() {
     parameters.not_after = rcgen::date_time_ymd(2026, 3, 1);
     fs::write(&files.certificate, parameters.self_signed(&key).unwrap().pem()).unwrap();
     fs::write(&files.key, key.serialize_pem()).unwrap();
-    let config = config::Tls { given: Some(files), ..config::Tls::default() };
+    let config = config::Tls { given: Some(files.clone()), ..config::Tls::default() };
     let clock = ManualClock::new();
     let mut tls = Tls::open(&config, folder.path(), &[], clock.clone()).unwrap();
+    assert_eq!(tls.told_end, None);
+    clock.advance(Duration::from_secs(50 * 24 * 3600));
+    tls.look();
+    assert!(tls.told_end.as_ref().unwrap().contains("ends at 2026-03-01"), "{:?}", tls.told_end);
+    clock.advance(Duration::from_secs(50 * 24 * 3600));
+    tls.look();
+    assert!(tls.told_end.as_ref().unwrap().contains("ended at 2026-03-01"), "{:?}", tls.told_end);
+
+    // A failed renewal is told of beside it, and forgotten once the files are as they were.
+    clock.advance(Duration::from_secs(24 * 3600));
+    let certificate = fs::read(&files.certificate).unwrap();
+    fs::write(&files.certificate, "nonsense").unwrap();
+    tls.told_end = None;
+    tls.look();
+    assert!(tls.told.as_ref().unwrap().contains("stays in force"), "{:?}", tls.told);
+    assert!(tls.told_end.as_ref().unwrap().contains("ended at 2026-03-01"), "{:?}", tls.told_end);
+    fs::write(&files.certificate, certificate).unwrap();
+    tls.look();
     assert_eq!(tls.told, None);
-    clock.advance(Duration::from_secs(50 * 24 * 3600));
-    tls.look();
-    assert!(tls.told.as_ref().unwrap().contains("ends at 2026-03-01"), "{:?}", tls.told);
-    clock.advance(Duration::from_secs(50 * 24 * 3600));
-    tls.look();
-    assert!(tls.told.as_ref().unwrap().contains("ended at 2026-03-01"), "{:?}", tls.told);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
 use crate::media::{ManualClock, Resolution};
 use crate::overlay::Ground;
-use crate::show::End;
 use crate::show::rehearsal::{open, open_configured, stages};
+use crate::show::{Canvas, End};
 
 fn demo() -> ShowId {
     ShowId::parse("demo").unwrap()
