@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(taken, 2);
         assert_eq!(queue.offer(picture(2 << 20, false)), Ok(()), "it fits into what is left");
         assert_eq!(queue.offer(picture(1, false)), Err(NotTaken::Full));
-        waiting.try_recv().unwrap();
+        drop(waiting.try_recv().unwrap());
         assert_eq!(queue.offer(picture(3 << 20, false)), Ok(()), "there is room again");
 
         drop(waiting);
