@@ -137,7 +137,8 @@ addEventListener("keydown", (event) => {
 const WORDS = {
   connecting: { badge: "Connecting", say: "One moment, the show is opening…" },
   live: { badge: "Live", say: "" },
-  waiting: { badge: "Starting soon", say: "Waiting for the seller" },
+  // The picture itself says whether they are to come or to come back.
+  waiting: { badge: "Soon", say: "" },
   reconnecting: { badge: "Reconnecting", say: "The connection dropped. Getting you back…" },
   offline: { badge: "Offline", say: "We cannot reach the show. It keeps trying by itself." },
   missing: { badge: "Not here", say: "This show does not exist, or not any more." },
