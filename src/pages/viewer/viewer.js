@@ -53,12 +53,15 @@ element("fullscreen").addEventListener("click", fullscreen);
 element("fullscreen").hidden = !(document.fullscreenEnabled || video.webkitEnterFullscreen);
 document.addEventListener("visibilitychange", () => !document.hidden && look(0));
 
+let wasLive = false;
+
 /** Shows one of: connecting, live, waiting, reconnecting, offline, missing. */
 function tell() {
   const state = player.state === "playing" ? (onAir ? "live" : "waiting") : player.state;
+  wasLive ||= state === "live";
   Object.assign(window.hawker, { state, joins: player.joins });
   document.body.dataset.state = state;
-  const { badge, say } = WORDS[state];
+  const { badge, say } = WORDS[state === "waiting" && wasLive ? "back" : state];
   element("badge-text").textContent = badge;
   element("say").textContent = say;
 }
@@ -138,7 +141,8 @@ const WORDS = {
   connecting: { badge: "Connecting", say: "One moment, the show is opening…" },
   live: { badge: "Live", say: "" },
   // The picture itself says whether they are to come or to come back.
-  waiting: { badge: "Soon", say: "" },
+  waiting: { badge: "Starting soon", say: "" },
+  back: { badge: "Back soon", say: "" },
   reconnecting: { badge: "Reconnecting", say: "The connection dropped. Getting you back…" },
   offline: { badge: "Offline", say: "We cannot reach the show. It keeps trying by itself." },
   missing: { badge: "Not here", say: "This show does not exist, or not any more." },
