@@ -18,6 +18,8 @@
 pub mod compose;
 pub mod digits;
 pub mod html;
+pub mod motion;
+mod number;
 pub mod painter;
 pub mod photo;
 pub mod raster;
