@@ -40,6 +40,9 @@ impl Programme {
         // Two intervals give the announcement a head start over the frame.
         let from = slots.at_or_after(self.newest().max(now) + slots.interval() * 2);
         tell(from);
+        // What holds until then, and what leaves with it, goes on moving.
+        let before = cues.iter().rev().find(|cue| cue.0 < from).map(|cue| cue.1.clone());
+        let scene = Arc::new(scene.following(before.as_deref(), from));
         // What was to come from here on is superseded.
         while cues.back().is_some_and(|cue| cue.0 >= from) {
             cues.pop_back();
@@ -93,6 +96,7 @@ pub(super) fn run(
         composed,
         shown: &told.shown,
         rev: None,
+        scratch: cpu::Scratch::default(),
     };
     let mut pace = Pace::default();
     loop {
@@ -166,6 +170,7 @@ struct Stage<'a> {
     composed: &'a queue::Sender<Frame>,
     shown: &'a watch::Sender<Shown>,
     rev: Option<u64>,
+    scratch: cpu::Scratch,
 }
 
 impl Stage<'_> {
@@ -225,7 +230,7 @@ impl Stage<'_> {
                 let mut copy = self.pool.take(picture.colour());
                 copy.copy_from(&picture);
                 let copied = Instant::now();
-                cpu::draw(&layers, &mut copy);
+                cpu::draw(&layers, &mut copy, &mut self.scratch);
                 picture = copy.freeze();
                 stats.copy_time.add(copied - begun);
                 stats.blend_time.add(copied.elapsed());
