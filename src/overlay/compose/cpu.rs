@@ -486,8 +486,10 @@ mod tests {
                     for clip in [None, Some(Rect { x: 20, y: 10, w: 64, h: 22 })] {
                         let draw = Draw { dx, dy, opacity, clip, ..Draw::still(&raster) };
                         for (plane, (worst, psnr)) in error_of(&painting, &draw, colour).into_iter().enumerate() {
+                            // Chroma's alpha is rounded twice: when it is filtered and when it fades.
+                            let most = if plane == 0 { 1.0 } else { 1.25 };
                             assert!(
-                                worst <= 1.0,
+                                worst <= most,
                                 "{colour:?} {dx},{dy} {opacity} {clip:?} plane {plane}: off by {worst}"
                             );
                             assert!(psnr >= 58.0, "{colour:?} {dx},{dy} {opacity} {clip:?} plane {plane}: {psnr} dB");

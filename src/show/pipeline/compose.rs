@@ -37,8 +37,8 @@ impl Programme {
         tell: &mut dyn FnMut(MediaTime),
     ) -> MediaTime {
         let mut cues = self.cues();
-        // Two intervals give the announcement a head start over the frame.
-        let from = slots.at_or_after(self.newest().max(now) + slots.interval() * 2);
+        // The announcement is on its way before the lock is let go, so before the frame is even composed.
+        let from = slots.at_or_after((self.newest() + slots.interval()).max(now));
         tell(from);
         // What holds until then, and what leaves with it, goes on moving.
         let before = cues.iter().rev().find(|cue| cue.0 < from).map(|cue| cue.1.clone());
