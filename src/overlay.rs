@@ -9,7 +9,8 @@
 //! whenever it is asked. Everything that will change (a price at the end of a countdown) is a phase that is painted ahead.
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
-//! - `template`, `html`: values → HTML → straight-alpha RGBA
+//! - `theme`: what a layer looks like, its motion and its data; `shelf`: the themes in use, read again when they change
+//! - `html`: HTML → straight-alpha RGBA
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
@@ -24,7 +25,8 @@ pub mod painter;
 pub mod photo;
 pub mod raster;
 pub mod scene;
-pub mod template;
+pub mod shelf;
+pub mod theme;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +36,8 @@ pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
 pub use scene::{Hit, Scene};
-pub use template::TemplateError;
+pub use shelf::Watch;
+pub use theme::{Theme, ThemeError, Themes};
 
 use crate::media::{Colour, MediaTime, Resolution};
 
@@ -43,7 +46,7 @@ use crate::media::{Colour, MediaTime, Resolution};
 pub struct LayerSpec {
     /// Unique in its scene.
     pub id: String,
-    /// A template's name: `card`, `countdown`, `starting_soon`, `slate`, or one of the configured folder.
+    /// A kind of the theme: `card`, `countdown`, `starting_soon`, `slate`, or one of a theme's own.
     pub template: String,
     /// On which pictures it lies; on all of them when absent.
     pub ground: Option<Ground>,

@@ -107,6 +107,18 @@ impl Typesetter {
         }
     }
 
+    /// The width and height of every box of a page.
+    pub fn boxes(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Vec<(f32, f32)>, HtmlError> {
+        fn all(node: &MeasuredNode, boxes: &mut Vec<(f32, f32)>) {
+            boxes.push((node.width, node.height));
+            node.children.iter().for_each(|child| all(child, boxes));
+        }
+        let root = takumi::measure(self.options(page, sheet)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let mut boxes = vec![];
+        all(&root, &mut boxes);
+        Ok(boxes)
+    }
+
     fn options(&self, page: &Page, sheet: &Arc<StyleSheet>) -> RenderOptions<'_> {
         let mut viewport = Viewport::new((page.area.w, page.area.h)).with_font_size(rem(page.canvas));
         // `vw` and `vh` are the canvas's, whatever part of it is painted.
@@ -165,7 +177,7 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
 
 /// What `1rem` is, in pixels: a hundredth of the canvas's shorter side, so that a template scales with it. A portrait canvas
 /// is watched on a phone held upright, where the same share of its width would be too small to read.
-fn rem(canvas: Resolution) -> f32 {
+pub(super) fn rem(canvas: Resolution) -> f32 {
     let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
 }

@@ -1,42 +1,44 @@
 //! Turns layer specs into scenes: values through templates to rasters, each painted once and kept while it fits.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use super::digits::Face;
 use super::html::{HtmlError, Page, Typesetter};
 use super::photo::Photo;
 use super::raster::{Painting, Raster, Rect};
 use super::scene::{Cell, Layer, Look, Painted, Phase, Scene};
-use super::template::{Template, TemplateError, Templates};
+use super::shelf::{Shelf, Watch};
+use super::theme::{self, Kind, Problem, Template, ThemeError, Themes};
 use super::{Canvas, LayerSpec, PhaseSpec};
 
 /// Folders that go before and beside what is built in.
 #[derive(Clone, Debug, Default)]
 pub struct PainterConfig {
-    /// `NAME.html` here goes before the built-in template of that name.
-    pub templates: Option<PathBuf>,
+    /// Each folder in it that has a `theme.json` is a theme, and goes before the built-in one of that name.
+    pub themes: Option<PathBuf>,
     /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, and templates by their family names.
     pub fonts: Option<PathBuf>,
 }
 
 /// Paints scenes. One serves every show; painting takes milliseconds, so it belongs on a raster worker.
 pub struct Painter {
-    templates: Templates,
-    problems: Vec<TemplateError>,
-    typesetter: Typesetter,
+    shelf: Shelf,
+    typesetter: Arc<Typesetter>,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum PaintError {
     #[error("layer {layer:?}: {source}")]
-    Template { layer: String, source: TemplateError },
+    Template { layer: String, source: ThemeError },
     #[error("layer {layer:?}, template {template:?}: {source}")]
     Html { layer: String, template: String, source: HtmlError },
     #[error("a canvas of {0} cannot be painted: width and height must be even and at most {most}", most = MOST_SIDE)]
@@ -44,23 +46,35 @@ pub enum PaintError {
     #[error(transparent)]
     Fonts(#[from] HtmlError),
     #[error(transparent)]
-    Templates(#[from] TemplateError),
+    Themes(#[from] ThemeError),
 }
 
 impl Painter {
-    /// Reads fonts and templates. A template that is wrong is left out, and told by [`Painter::problems`].
+    /// Reads fonts and themes. A theme that is wrong is left out, and told by [`Painter::problems`].
     pub fn new(config: PainterConfig) -> Result<Painter, PaintError> {
-        let (templates, problems) = Templates::read(config.templates.as_deref())?;
-        for problem in &problems {
-            tracing::warn!("template left out: {problem}");
-        }
-        let typesetter = Typesetter::new(config.fonts.as_deref())?;
-        Ok(Painter { templates, problems, typesetter, kept: Mutex::default() })
+        let typesetter = Arc::new(Typesetter::new(config.fonts.as_deref())?);
+        let shelf = Shelf::new(config.themes, typesetter.clone())?;
+        Ok(Painter { shelf, typesetter, kept: Mutex::default() })
     }
 
-    /// What was wrong in the templates folder.
-    pub fn problems(&self) -> &[TemplateError] {
-        &self.problems
+    /// The themes as they are now.
+    pub fn themes(&self) -> Arc<Themes> {
+        self.shelf.themes()
+    }
+
+    /// What is wrong in the themes folder.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.themes().problems().to_vec()
+    }
+
+    /// Grows with every change of a theme: what is on a picture is to be painted again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shelf.changes()
+    }
+
+    /// Keeps an eye on the themes folder until the answer is dropped, which blocks while themes are being read.
+    pub fn watch(&self) -> io::Result<Watch> {
+        self.shelf.watch()
     }
 
     /// Paints a scene: every phase of every layer, from what is kept where nothing changed.
@@ -92,7 +106,7 @@ impl Painter {
         Ok(Layer { id: spec.id.clone(), hit: spec.hit.clone(), ground: spec.ground, phases })
     }
 
-    /// A template's painting, by the template before the built-in one; where a folder's fails, the built-in one serves.
+    /// A template's painting; where a theme's fails, that of the theme it extends serves.
     fn painted(
         &self,
         spec: &LayerSpec,
@@ -101,15 +115,17 @@ impl Painter {
         canvas: Canvas,
     ) -> Result<Arc<Painted>, PaintError> {
         let in_template = |source| PaintError::Template { layer: spec.id.clone(), source };
-        let template = self.templates.get(&spec.template).map_err(in_template)?;
+        let themes = self.themes();
+        let kind = themes.get(theme::DEFAULT).and_then(|theme| theme.kind(&spec.template)).map_err(in_template)?;
         let job = Job { spec, phase, face, canvas };
-        match (self.kept_or_painted(template, &job), self.templates.behind(&spec.template)) {
-            (Err(error), Some(built_in)) => {
-                tracing::warn!("the built-in template serves: {error}");
-                self.kept_or_painted(built_in, &job)
-            }
-            (painted, _) => painted,
+        let mut painted = self.kept_or_painted(&kind.template, &job);
+        let mut behind: Option<&Arc<Kind>> = kind.behind();
+        while let (Err(error), Some(kind)) = (&painted, behind) {
+            tracing::warn!("the extended theme's template serves: {error}");
+            painted = self.kept_or_painted(&kind.template, &job);
+            behind = kind.behind();
         }
+        painted
     }
 
     fn kept_or_painted(&self, template: &Template, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
@@ -162,7 +178,7 @@ impl Painter {
     /// The template with its values, and one digit in every cell.
     fn page(&self, template: &Template, job: &Job<'_>, digit: u8, area: Rect) -> Result<Page, PaintError> {
         let in_template = |source| PaintError::Template { layer: job.spec.id.clone(), source };
-        let html = self.templates.render(template, &job.values(digit)).map_err(in_template)?;
+        let html = template.render(&job.values(digit)).map_err(in_template)?;
         Page::parse(&html, &job.phase.images, job.canvas.resolution, area).map_err(|source| PaintError::Html {
             layer: job.spec.id.clone(),
             template: job.spec.template.clone(),
@@ -377,8 +393,9 @@ mod tests {
                 .collect();
             let job = Job { spec: &spec, phase: &spec.phases[0], face: Some(Face::Minutes), canvas };
             let values = context! { clock => clock, ..job.values(0) };
-            let template = painter.templates.get("countdown").unwrap();
-            let html = painter.templates.render(template, &values).unwrap();
+            let themes = painter.themes();
+            let template = &themes.get(theme::DEFAULT).unwrap().kind("countdown").unwrap().template;
+            let html = template.render(&values).unwrap();
             let page = Page::parse(&html, &BTreeMap::new(), canvas.resolution, Rect::of(canvas.resolution)).unwrap();
             let painting = painter.typesetter.paint(&page, &template.sheet).unwrap();
             let base = Raster::of(&painting, canvas.colour, painting.ink(), &[]);
@@ -502,24 +519,27 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_template_serves_where_a_folders_fails() {
+    fn the_extended_template_serves_where_a_themes_fails() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("card.html"), "<div>{{ nothing_of_that_name }}</div>").unwrap();
-        fs::write(folder.path().join("huge.html"), "<div style='width:999999px;height:9px'>x</div>").unwrap();
-        fs::write(folder.path().join("many.html"), "{% for a in range(600) %}<i>x</i>{% endfor %}").unwrap();
-        fs::write(folder.path().join("deep.html"), "<p>".to_owned() + &"<div>".repeat(99)).unwrap();
+        let theme = folder.path().join("boutique");
+        fs::create_dir(&theme).unwrap();
+        let manifest =
+            json!({"title": "Mine", "extends": "boutique", "layers": {"lower": {"fields": {"title": "text"}}}});
+        fs::write(theme.join("theme.json"), manifest.to_string()).unwrap();
+        // Right with its samples, wrong with what is in our card.
+        fs::write(
+            theme.join("card.html"),
+            "<p>{% if title == 'Candle' and not sold_out %}{{ nothing }}{% endif %}</p>",
+        )
+        .unwrap();
+        fs::write(theme.join("lower.html"), "<p>{% if title == 'Candle' %}{{ nothing }}{% endif %}</p>").unwrap();
         let painter =
-            Painter::new(PainterConfig { templates: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+            Painter::new(PainterConfig { themes: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+        assert!(painter.problems().is_empty(), "{:?}", painter.problems());
         let scene = painter.paint(1, &[card()], HD).unwrap();
         let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], HD).unwrap();
         assert!(pixels(&scene, ENDS) == pixels(&built_in, ENDS));
-        let refused = [
-            ("huge", "boxes reach 999999x720"),
-            ("many", "nodes; it may have"),
-            ("deep", "nests deeper"),
-            ("none", "no template"),
-        ];
-        for (name, why) in refused {
+        for (name, why) in [("lower", "boutique/lower.html:1: undefined value"), ("none", "has no layer \"none\"")] {
             let spec = LayerSpec { template: name.into(), ..card() };
             let error = painter.paint(1, &[spec], HD).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("card"), "{error}");
@@ -539,7 +559,7 @@ mod tests {
     fn a_photo_is_shown_and_text_cannot_bring_one_in() {
         let painter = painter();
         let red = image::RgbImage::from_pixel(8, 8, image::Rgb([255, 0, 0]));
-        let mut png = std::io::Cursor::new(vec![]);
+        let mut png = io::Cursor::new(vec![]);
         red.write_to(&mut png, image::ImageFormat::Png).unwrap();
         let photo = Arc::new(Photo::decode(png.get_ref()).unwrap());
         let mut with = card();

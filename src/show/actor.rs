@@ -61,6 +61,8 @@ pub(super) struct Actor {
     pub(super) clock: MediaClock,
     pub(super) raster: Worker,
     pub(super) painted: mpsc::Receiver<Painted>,
+    /// Grows when a theme changes.
+    pub(super) themes: watch::Receiver<u64>,
     pub(super) pull: Pull,
     pub(super) backup_pull: Pull,
     pub(super) stop: CancellationToken,
@@ -111,7 +113,7 @@ impl Actor {
         self.take_in_air(&mut running).await;
         self.paint(&mut running).await;
 
-        let (mut shown_lasts, mut on_air_lasts, mut source_lasts) = (true, true, true);
+        let (mut shown_lasts, mut on_air_lasts, mut source_lasts, mut themes_last) = (true, true, true, true);
         loop {
             let pause = self.pause(&running);
             tokio::select! {
@@ -134,6 +136,13 @@ impl Actor {
                 changed = running.source.changed(), if source_lasts => {
                     source_lasts = changed.is_ok();
                     self.take_in_source(&mut running).await;
+                }
+                // The same revision, looking otherwise.
+                changed = self.themes.changed(), if themes_last => {
+                    themes_last = changed.is_ok();
+                    if themes_last {
+                        self.paint(&mut running).await;
+                    }
                 }
                 () = tokio::time::sleep(pause) => self.take_in_time(&mut running).await,
             }
