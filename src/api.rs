@@ -13,6 +13,7 @@ mod products;
 mod sdp;
 mod shows;
 mod stage;
+mod themes;
 mod whep;
 mod whip;
 
@@ -116,6 +117,7 @@ fn show_id(id: &str) -> Result<ShowId, Problem> {
         (name = "shows", description = "Shows and how they are set up"),
         (name = "products", description = "What a show sells"),
         (name = "stage", description = "What is on the picture now"),
+        (name = "themes", description = "What the layers look like"),
         (name = "publishers", description = "WHIP: OBS and browsers publish with a show's stream key"),
         (name = "viewers", description = "What a viewer's page asks: public"),
         (name = "operation", description = "Is it well, what does it do"),
@@ -143,6 +145,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(products::put_image, products::delete_image))
         .routes(routes!(stage::put_card, stage::delete_card))
         .routes(routes!(stage::put_countdown, stage::delete_countdown))
+        .routes(routes!(themes::list))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::map_response(unstored));
     let public = OpenApiRouter::new()

@@ -27,8 +27,8 @@ pub struct Config {
     pub listen: Listen,
     pub tls: Tls,
     pub shows: Vec<Show>,
-    /// A folder whose `NAME.html` files stand in for the built-in templates.
-    pub templates: Option<PathBuf>,
+    /// A folder of themes, each a folder with a `theme.json`.
+    pub themes: Option<PathBuf>,
     /// A folder of further fonts (`.ttf`, `.otf`, `.ttc`) for scripts that Noto Sans does not cover.
     pub fonts: Option<PathBuf>,
     pub limits: Limits,
@@ -153,7 +153,7 @@ impl Default for Config {
             listen: Listen::default(),
             tls: Tls::default(),
             shows: Vec::new(),
-            templates: None,
+            themes: None,
             fonts: None,
             limits: Limits::default(),
         }

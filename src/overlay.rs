@@ -9,11 +9,12 @@
 //! whenever it is asked. Everything that will change (a price at the end of a countdown) is a phase that is painted ahead.
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
-//! - `template`, `html`: values → HTML → straight-alpha RGBA
+//! - `theme`: what a layer looks like, its motion and its data; `shelf`: the themes in use, read again when they change
+//! - `html`: HTML → straight-alpha RGBA
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
-//! - `motion`, `style`, `pose`: how a layer comes, moves and goes
+//! - `motion`, `pose`: how a layer comes, moves and goes
 //! - `compose`: the blend
 
 pub mod compose;
@@ -26,8 +27,8 @@ pub mod photo;
 mod pose;
 pub mod raster;
 pub mod scene;
-pub mod style;
-pub mod template;
+pub mod shelf;
+pub mod theme;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
 pub use scene::{Hit, Scene};
-pub use style::Style;
-pub use template::TemplateError;
+pub use shelf::Watch;
+pub use theme::{Theme, ThemeError, Themes};
 
 use crate::media::{Colour, MediaTime, Resolution};
 
@@ -47,11 +48,11 @@ use crate::media::{Colour, MediaTime, Resolution};
 pub struct LayerSpec {
     /// Unique in its scene.
     pub id: String,
-    /// A template's name: `card`, `countdown`, `starting_soon`, `slate`, or one of the configured folder.
+    /// A kind of the theme: `card`, `countdown`, `starting_soon`, `slate`, or one of a theme's own.
     pub template: String,
     /// On which pictures it lies; on all of them when absent.
     pub ground: Option<Ground>,
-    /// Higher lies in front; layers of the same height lie in the order they are given.
+    /// Added to the height that the theme says: higher lies in front; layers of the same height lie in the order they are given.
     pub z: i32,
     /// What it shows and when. Where two phases hold at once, the later in the list shows; where none does, nothing.
     pub phases: Vec<PhaseSpec>,
@@ -84,6 +85,14 @@ pub struct PhaseSpec {
     pub ends: Option<MediaTime>,
     /// When they began to, which is when a ring was full.
     pub begins: Option<MediaTime>,
+}
+
+/// What a scene is painted for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Staging {
+    pub canvas: Canvas,
+    /// A theme's name.
+    pub theme: String,
 }
 
 /// The picture that a scene is painted for.

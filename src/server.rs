@@ -22,7 +22,7 @@ use crate::deliver::{self, Deliver};
 use crate::ingest::rtmp;
 use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
-use crate::overlay::{PaintError, Painter, PainterConfig};
+use crate::overlay::{self, PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
 use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
 use crate::store::{self, Store};
@@ -37,6 +37,8 @@ pub struct Server {
     identity: Option<Identity>,
     shows: Arc<Shows>,
     router: axum::Router,
+    /// Looks after the themes folder.
+    themes: overlay::Watch,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -65,8 +67,10 @@ pub struct Door {
 pub enum Error {
     #[error("the log: {0}")]
     Store(#[from] store::Error),
-    #[error("templates and fonts: {0}")]
+    #[error("themes and fonts: {0}")]
     Painter(#[from] PaintError),
+    #[error("looking after the themes: {0}")]
+    Themes(io::Error),
     #[error("listening for {what} on {at}: {error}: {}", advice(error))]
     Listen { what: &'static str, at: SocketAddr, error: io::Error },
     #[error("TLS: {0}")]
@@ -89,8 +93,9 @@ impl Server {
         let tls =
             listen.within_tls().then(|| Tls::open(&config.tls, &config.data_dir, &config.public_ips, clock.clone()));
         let tls = tls.transpose()?;
-        let painter = PainterConfig { templates: config.templates.clone(), fonts: config.fonts.clone() };
+        let painter = PainterConfig { themes: config.themes.clone(), fonts: config.fonts.clone() };
         let painter = Arc::new(Painter::new(painter)?);
+        let themes = painter.watch().map_err(Error::Themes)?;
         let deliver = Deliver::bind(deliver::Config {
             listen: listen.webrtc,
             public: config.public_ips.clone(),
@@ -148,7 +153,7 @@ impl Server {
             tasks.spawn(tls.keep(stop.clone()));
         }
         tasks.close();
-        Ok(Server { addresses, identity, shows, router, stop, tasks })
+        Ok(Server { addresses, identity, shows, router, themes, stop, tasks })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -179,9 +184,9 @@ impl Server {
         self.stop.cancel();
         self.tasks.wait().await;
         self.shows.shutdown().await;
-        // The last holders of delivery: dropping them joins its threads.
-        let (router, shows) = (self.router, self.shows);
-        let _ = tokio::task::spawn_blocking(move || drop((router, shows))).await;
+        // The last holders of delivery, and who looks after the themes: dropping them joins their threads.
+        let last = (self.router, self.shows, self.themes);
+        let _ = tokio::task::spawn_blocking(move || drop(last)).await;
     }
 }
 

@@ -25,7 +25,7 @@ struct Raw {
     tls: RawTls,
     #[serde(default)]
     show: Vec<RawShow>,
-    templates: Option<String>,
+    themes: Option<String>,
     fonts: Option<String>,
     #[serde(default)]
     limits: RawLimits,
@@ -120,7 +120,7 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
         tls: tls(raw.tls, &listen)?,
         listen,
         shows,
-        templates: folder("templates", raw.templates)?,
+        themes: folder("themes", raw.themes)?,
         fonts: folder("fonts", raw.fonts)?,
         limits: Limits {
             viewers: count("limits.viewers", raw.limits.viewers, default.limits.viewers)?,

@@ -13,7 +13,7 @@ use takumi::prelude::{
 use super::digits::Face;
 use super::photo::Photo;
 use super::raster::{Painting, Rect};
-use super::style::Style;
+use super::theme::Style;
 use crate::media::Resolution;
 
 /// Paints pages. It knows the fonts, and reads none from the system.
@@ -145,6 +145,18 @@ impl Typesetter {
         Ok(root.children.iter().map(|child| child.width).fold(0.0, f32::max))
     }
 
+    /// The width and height of every box of a page.
+    pub fn boxes(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Vec<(f32, f32)>, HtmlError> {
+        fn all(node: &MeasuredNode, boxes: &mut Vec<(f32, f32)>) {
+            boxes.push((node.width, node.height));
+            node.children.iter().for_each(|child| all(child, boxes));
+        }
+        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let mut boxes = vec![];
+        all(&root, &mut boxes);
+        Ok(boxes)
+    }
+
     /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
     pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<(), HtmlError> {
         let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
@@ -272,7 +284,7 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
 
 /// What `1rem` is, in pixels: a hundredth of the canvas's shorter side, so that a template scales with it. A portrait canvas
 /// is watched on a phone held upright, where the same share of its width would be too small to read.
-pub fn rem(canvas: Resolution) -> f32 {
+pub(super) fn rem(canvas: Resolution) -> f32 {
     let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
 }

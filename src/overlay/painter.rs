@@ -3,39 +3,41 @@
 mod job;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
 
 use job::Job;
 
 use super::digits::Face;
 use super::html::{HtmlError, Typesetter, rem};
 use super::scene::{Layer, Look, Motion, Painted, Phase, Scene};
-use super::style::Style;
-use super::template::{TemplateError, Templates};
-use super::{Canvas, LayerSpec, PhaseSpec};
+use super::shelf::{Shelf, Watch};
+use super::theme::{Kind, Problem, Style, Theme, ThemeError, Themes};
+use super::{LayerSpec, Staging};
 
 /// Folders that go before and beside what is built in.
 #[derive(Clone, Debug, Default)]
 pub struct PainterConfig {
-    /// `NAME.html` here goes before the built-in template of that name.
-    pub templates: Option<PathBuf>,
+    /// Each folder in it that has a `theme.json` is a theme, and goes before the built-in one of that name.
+    pub themes: Option<PathBuf>,
     /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, and templates by their family names.
     pub fonts: Option<PathBuf>,
 }
 
 /// Paints scenes. One serves every show; painting takes milliseconds, so it belongs on a raster worker.
 pub struct Painter {
-    templates: Templates,
-    problems: Vec<TemplateError>,
-    typesetter: Typesetter,
+    shelf: Shelf,
+    typesetter: Arc<Typesetter>,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum PaintError {
     #[error("layer {layer:?}: {source}")]
-    Template { layer: String, source: TemplateError },
+    Template { layer: String, source: ThemeError },
     #[error("layer {layer:?}, template {template:?}: {source}")]
     Html { layer: String, template: String, source: HtmlError },
     #[error("a canvas of {0} cannot be painted: width and height must be even and at most {most}", most = MOST_SIDE)]
@@ -43,83 +45,87 @@ pub enum PaintError {
     #[error(transparent)]
     Fonts(#[from] HtmlError),
     #[error(transparent)]
-    Templates(#[from] TemplateError),
+    Themes(#[from] ThemeError),
 }
 
 impl Painter {
-    /// Reads fonts and templates. A template that is wrong is left out, and told by [`Painter::problems`].
+    /// Reads fonts and themes. A theme that is wrong is left out, and told by [`Painter::problems`].
     pub fn new(config: PainterConfig) -> Result<Painter, PaintError> {
-        let (templates, problems) = Templates::read(config.templates.as_deref())?;
-        for problem in &problems {
-            tracing::warn!("template left out: {problem}");
-        }
-        let typesetter = Typesetter::new(config.fonts.as_deref())?;
-        Ok(Painter { templates, problems, typesetter, kept: Mutex::default() })
+        let typesetter = Arc::new(Typesetter::new(config.fonts.as_deref())?);
+        let shelf = Shelf::new(config.themes, typesetter.clone())?;
+        Ok(Painter { shelf, typesetter, kept: Mutex::default() })
     }
 
-    /// What was wrong in the templates folder.
-    pub fn problems(&self) -> &[TemplateError] {
-        &self.problems
+    /// The themes as they are now.
+    pub fn themes(&self) -> Arc<Themes> {
+        self.shelf.themes()
+    }
+
+    /// What is wrong in the themes folder.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.themes().problems().to_vec()
+    }
+
+    /// Grows with every change of a theme: what is on a picture is to be painted again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shelf.changes()
+    }
+
+    /// Keeps an eye on the themes folder until the answer is dropped, which blocks while themes are being read.
+    pub fn watch(&self) -> io::Result<Watch> {
+        self.shelf.watch()
     }
 
     /// Paints a scene: every phase of every layer, from what is kept where nothing changed.
-    pub fn paint(&self, rev: u64, specs: &[LayerSpec], canvas: Canvas) -> Result<Scene, PaintError> {
-        let size = canvas.resolution;
+    pub fn paint(&self, rev: u64, specs: &[LayerSpec], staging: &Staging) -> Result<Scene, PaintError> {
+        let size = staging.canvas.resolution;
         let paintable = |side: u32| side > 0 && side <= MOST_SIDE && side.is_multiple_of(2);
         if !paintable(size.width) || !paintable(size.height) {
             return Err(PaintError::Canvas(size));
         }
-        let mut specs: Vec<&LayerSpec> = specs.iter().collect();
-        specs.sort_by_key(|spec| spec.z);
-        let layers = specs.into_iter().map(|spec| self.layer(spec, canvas)).collect::<Result<_, _>>()?;
-        Ok(Scene::new(rev, canvas, layers))
+        let themes = self.themes();
+        let theme = themes.get(&staging.theme)?;
+        let layers = specs.iter().map(|spec| self.layer(theme, spec, staging));
+        let mut layers = layers.collect::<Result<Vec<Layer>, _>>()?;
+        layers.sort_by_key(|layer| layer.z);
+        Ok(Scene::new(rev, staging.canvas, layers))
     }
 
-    fn layer(&self, spec: &LayerSpec, canvas: Canvas) -> Result<Layer, PaintError> {
-        let style = self.style(spec, canvas)?;
+    fn layer(&self, theme: &Theme, spec: &LayerSpec, staging: &Staging) -> Result<Layer, PaintError> {
+        let kind = theme.kind(&spec.template);
+        let kind = kind.map_err(|source| PaintError::Template { layer: spec.id.clone(), source })?;
+        let size = staging.canvas.resolution;
+        let style = *kind.style(size);
         let phases = spec.phases.iter().map(|phase| {
+            let painted = |face| self.painted(&Job { typesetter: &self.typesetter, kind, spec, phase, style: &style, face, staging });
             let look = match phase.ends {
-                None => Look::Still(self.painted(spec, phase, &style, None, canvas)?),
+                None => Look::Still(painted(None)?),
                 Some(ends) => {
                     let faces = Face::between(ends, phase.from.or(phase.begins), phase.until);
-                    let paint = |face| Ok((face, self.painted(spec, phase, &style, Some(face), canvas)?));
-                    Look::Clock {
-                        begins: phase.begins,
-                        ends,
-                        faces: faces.map(paint).collect::<Result<_, PaintError>>()?,
-                    }
+                    let paint = |face| Ok((face, painted(Some(face))?));
+                    Look::Clock { begins: phase.begins, ends, faces: faces.map(paint).collect::<Result<_, PaintError>>()? }
                 }
             };
             Ok(Phase { from: phase.from, until: phase.until, look })
         });
         let phases = phases.collect::<Result<_, PaintError>>()?;
         let Style { enter, exit, change, emphasis, digits, scroll, .. } = style;
-        let scroll = f64::from(scroll * rem(canvas.resolution));
+        let scroll = f64::from(scroll.unwrap_or(0.0) * rem(size));
         let motion = Motion { enter, exit, change, emphasis, digits, scroll };
         let (id, hits) = (spec.id.clone(), spec.hits.clone());
-        Ok(Layer { id, z: spec.z, hits, ground: spec.ground, phases, motion })
+        Ok(Layer { id, z: spec.z + style.z, hits, ground: spec.ground, phases, motion })
     }
 
-    /// A template's painting, by the template before the built-in one; where a folder's fails, the built-in one serves.
-    fn painted(
-        &self,
-        spec: &LayerSpec,
-        phase: &PhaseSpec,
-        style: &Style,
-        face: Option<Face>,
-        canvas: Canvas,
-    ) -> Result<Arc<Painted>, PaintError> {
-        let in_template = |source| PaintError::Template { layer: spec.id.clone(), source };
-        let template = self.templates.get(&spec.template).map_err(in_template)?;
-        let (templates, typesetter) = (&self.templates, &self.typesetter);
-        let job = Job { templates, typesetter, template, spec, phase, style, face, canvas };
-        match (self.kept_or_painted(&job), self.templates.behind(&spec.template)) {
-            (Err(error), Some(built_in)) => {
-                tracing::warn!("the built-in template serves: {error}");
-                self.kept_or_painted(&Job { template: built_in, ..job })
-            }
-            (painted, _) => painted,
+    /// A kind's painting; where a theme's template fails, that of the theme it extends serves.
+    fn painted(&self, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
+        let mut painted = self.kept_or_painted(job);
+        let mut behind: Option<&Arc<Kind>> = job.kind.behind();
+        while let (Err(error), Some(kind)) = (&painted, behind) {
+            tracing::warn!("the extended theme's template serves: {error}");
+            painted = self.kept_or_painted(&Job { kind, ..*job });
+            behind = kind.behind();
         }
+        painted
     }
 
     fn kept_or_painted(&self, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
@@ -130,11 +136,6 @@ impl Painter {
         let painted = Arc::new(job.paint()?);
         self.kept().put(key, painted.clone());
         Ok(painted)
-    }
-
-    /// How a layer's kind lies and moves on a canvas.
-    fn style(&self, _: &LayerSpec, _: Canvas) -> Result<Style, PaintError> {
-        Ok(Style::default())
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -408,24 +409,27 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_template_serves_where_a_folders_fails() {
+    fn the_extended_template_serves_where_a_themes_fails() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("card.html"), "<div>{{ nothing_of_that_name }}</div>").unwrap();
-        fs::write(folder.path().join("huge.html"), "<div style='width:999999px;height:9px'>x</div>").unwrap();
-        fs::write(folder.path().join("many.html"), "{% for a in range(600) %}<i>x</i>{% endfor %}").unwrap();
-        fs::write(folder.path().join("deep.html"), "<p>".to_owned() + &"<div>".repeat(99)).unwrap();
+        let theme = folder.path().join("boutique");
+        fs::create_dir(&theme).unwrap();
+        let manifest =
+            json!({"title": "Mine", "extends": "boutique", "layers": {"lower": {"fields": {"title": "text"}}}});
+        fs::write(theme.join("theme.json"), manifest.to_string()).unwrap();
+        // Right with its samples, wrong with what is in our card.
+        fs::write(
+            theme.join("card.html"),
+            "<p>{% if title == 'Candle' and not sold_out %}{{ nothing }}{% endif %}</p>",
+        )
+        .unwrap();
+        fs::write(theme.join("lower.html"), "<p>{% if title == 'Candle' %}{{ nothing }}{% endif %}</p>").unwrap();
         let painter =
-            Painter::new(PainterConfig { templates: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+            Painter::new(PainterConfig { themes: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+        assert!(painter.problems().is_empty(), "{:?}", painter.problems());
         let scene = painter.paint(1, &[card()], HD).unwrap();
         let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], HD).unwrap();
         assert!(pixels(&scene, ENDS) == pixels(&built_in, ENDS));
-        let refused = [
-            ("huge", "boxes reach 999999x720"),
-            ("many", "nodes; it may have"),
-            ("deep", "nests deeper"),
-            ("none", "no template"),
-        ];
-        for (name, why) in refused {
+        for (name, why) in [("lower", "boutique/lower.html:1: undefined value"), ("none", "has no layer \"none\"")] {
             let spec = LayerSpec { template: name.into(), ..card() };
             let error = painter.paint(1, &[spec], HD).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("card"), "{error}");
@@ -445,7 +449,7 @@ mod tests {
     fn a_photo_is_shown_and_text_cannot_bring_one_in() {
         let painter = painter();
         let red = image::RgbImage::from_pixel(8, 8, image::Rgb([255, 0, 0]));
-        let mut png = std::io::Cursor::new(vec![]);
+        let mut png = io::Cursor::new(vec![]);
         red.write_to(&mut png, image::ImageFormat::Png).unwrap();
         let photo = Arc::new(Photo::decode(png.get_ref()).unwrap());
         let mut with = card();

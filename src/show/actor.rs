@@ -25,7 +25,7 @@ use crate::codec::Fitting;
 use crate::commerce::catalog::ImageHash;
 use crate::deliver::Feed;
 use crate::media::{Colour, MediaClock, MediaTime, Resolution};
-use crate::overlay::{Canvas, Photo};
+use crate::overlay::{Canvas, Photo, Staging, theme};
 use crate::store::Store;
 
 /// A command on its way to its show.
@@ -61,6 +61,8 @@ pub(super) struct Actor {
     pub(super) clock: MediaClock,
     pub(super) raster: Worker,
     pub(super) painted: mpsc::Receiver<Painted>,
+    /// Grows when a theme changes.
+    pub(super) themes: watch::Receiver<u64>,
     pub(super) pull: Pull,
     pub(super) backup_pull: Pull,
     pub(super) stop: CancellationToken,
@@ -111,7 +113,7 @@ impl Actor {
         self.take_in_air(&mut running).await;
         self.paint(&mut running).await;
 
-        let (mut shown_lasts, mut on_air_lasts, mut source_lasts) = (true, true, true);
+        let (mut shown_lasts, mut on_air_lasts, mut source_lasts, mut themes_last) = (true, true, true, true);
         loop {
             let pause = self.pause(&running);
             tokio::select! {
@@ -134,6 +136,13 @@ impl Actor {
                 changed = running.source.changed(), if source_lasts => {
                     source_lasts = changed.is_ok();
                     self.take_in_source(&mut running).await;
+                }
+                // The same revision, looking otherwise.
+                changed = self.themes.changed(), if themes_last => {
+                    themes_last = changed.is_ok();
+                    if themes_last {
+                        self.paint(&mut running).await;
+                    }
                 }
                 () = tokio::time::sleep(pause) => self.take_in_time(&mut running).await,
             }
@@ -226,7 +235,8 @@ impl Actor {
         let layers = layers::layers(&self.state, &self.clock, self.clock.now(), &running.photos, running.welcome);
         // One colour for the whole show, whatever size the picture takes on.
         let canvas = Canvas { resolution, colour: Colour::unsaid(self.state.canvas.resolution().height) };
-        self.raster.paint(Request { state: self.state.clone(), layers, canvas });
+        let staging = Staging { canvas, theme: theme::DEFAULT.to_owned() };
+        self.raster.paint(Request { state: self.state.clone(), layers, staging });
     }
 
     /// Chooses the moment of a painted scene, tells the viewers, and hands it to the stages.

@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 
 use super::state::State;
 use crate::media::queue;
-use crate::overlay::{Canvas, LayerSpec, Painter, Scene};
+use crate::overlay::{LayerSpec, Painter, Scene, Staging};
 
 /// What to paint.
 pub(super) struct Request {
     /// The state that the layers are of; it comes back with the scene.
     pub(super) state: Arc<State>,
     pub(super) layers: Vec<LayerSpec>,
-    pub(super) canvas: Canvas,
+    pub(super) staging: Staging,
 }
 
 /// What came of a request.
@@ -69,7 +69,7 @@ impl Worker {
 
 /// A template can be anybody's, and what paints it is large: a panic costs this painting, not the thread.
 fn paint(painter: &Painter, request: &Request) -> Result<Arc<Scene>, String> {
-    let painting = catch_unwind(AssertUnwindSafe(|| painter.paint(request.state.rev, &request.layers, request.canvas)));
+    let painting = catch_unwind(AssertUnwindSafe(|| painter.paint(request.state.rev, &request.layers, &request.staging)));
     match painting {
         Ok(scene) => scene.map(Arc::new).map_err(|error| error.to_string()),
         Err(_) => Err("painting broke off: see the server's log".to_owned()),

@@ -179,6 +179,10 @@ impl Shows {
         &self.parts.store
     }
 
+    pub fn painter(&self) -> &Arc<Painter> {
+        &self.parts.painter
+    }
+
     pub fn deliver(&self) -> &Arc<Deliver> {
         &self.parts.deliver
     }
@@ -322,6 +326,7 @@ impl Shows {
             clock,
             raster,
             painted,
+            themes: self.parts.painter.changes(),
             pull,
             backup_pull,
             stop,

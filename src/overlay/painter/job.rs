@@ -16,19 +16,18 @@ use crate::overlay::motion;
 use crate::overlay::photo::Photo;
 use crate::overlay::raster::{Moves, Painting, Raster, Rect};
 use crate::overlay::scene::{Cell, Film, Painted, Strip};
-use crate::overlay::style::Style;
-use crate::overlay::template::{Template, Templates};
-use crate::overlay::{Canvas, LayerSpec, PhaseSpec};
+use crate::overlay::theme::{Kind, Style, Template, ThemeError};
+use crate::overlay::{Canvas, LayerSpec, PhaseSpec, Staging};
 
+#[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
-    pub(super) templates: &'a Templates,
     pub(super) typesetter: &'a Typesetter,
-    pub(super) template: &'a Template,
+    pub(super) kind: &'a Kind,
     pub(super) spec: &'a LayerSpec,
     pub(super) phase: &'a PhaseSpec,
     pub(super) style: &'a Style,
     pub(super) face: Option<Face>,
-    pub(super) canvas: Canvas,
+    pub(super) staging: &'a Staging,
 }
 
 impl Job<'_> {
@@ -39,25 +38,26 @@ impl Job<'_> {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
-        add(self.template.source.as_bytes());
+        add(self.template().source.as_bytes());
+        add(self.kind.strip.as_ref().map_or("", |strip| &*strip.source).as_bytes());
         add(self.phase.values.to_string().as_bytes());
         for (name, photo) in &self.phase.images {
             add(name.as_bytes());
             add(&photo.hash());
         }
-        add(format!("{:?} {:?} {:?}", self.face, self.canvas, self.style).as_bytes());
+        add(format!("{:?} {:?} {:?}", self.face, self.canvas(), self.style).as_bytes());
         hash.finalize().into()
     }
 
     pub(super) fn paint(&self) -> Result<Painted, PaintError> {
-        let whole = Rect::of(self.canvas.resolution);
+        let whole = Rect::of(self.canvas().resolution);
         let page = self.page(0, whole)?;
-        let sheet = &self.template.sheet;
+        let sheet = &self.template().sheet;
         self.typesetter.check(&page, sheet).map_err(|source| self.failed(source))?;
         let everything = self.painting(&page, sheet, 0)?;
         let area = everything.ink();
         let page = self.page(0, self.cropped(area))?;
-        let landmarks = self.typesetter.landmarks(&page, &self.template.css).map_err(|source| self.failed(source))?;
+        let landmarks = self.typesetter.landmarks(&page, &self.template().css).map_err(|source| self.failed(source))?;
         let cells = apart(&landmarks.cells);
         let hits = match landmarks.hits.is_empty() {
             true => vec![everything.bounds(|pixel| pixel[3] > 0)],
@@ -92,7 +92,7 @@ impl Job<'_> {
         let cut = |painting: &Painting| -> Vec<Raster> {
             cells.iter().map(|cell| self.raster(painting, *cell, &[], moves)).collect()
         };
-        let area = self.cropped(around(cells).within(Rect::of(self.canvas.resolution)));
+        let area = self.cropped(around(cells).within(Rect::of(self.canvas().resolution)));
         let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
         for digit in 0..if cells.is_empty() { 0 } else { 10 } {
             let cuts = match digit {
@@ -155,13 +155,10 @@ impl Job<'_> {
 
     /// What runs through the window: the template `KIND-strip` in one line.
     fn strip(&self, window: Rect) -> Result<Option<Strip>, PaintError> {
-        let window = window.even().within(Rect::of(self.canvas.resolution));
-        let Ok(template) = self.templates.get(&format!("{}-strip", self.spec.template)) else { return Ok(None) };
-        if window.is_empty() {
-            return Ok(None);
-        }
-        let html = self.templates.render(template, &self.values(0)).map_err(|source| self.in_template(source))?;
-        let canvas = self.canvas.resolution;
+        let window = window.even().within(Rect::of(self.canvas().resolution));
+        let Some(template) = self.kind.strip.as_ref().filter(|_| !window.is_empty()) else { return Ok(None) };
+        let html = template.render(&self.values(0)).map_err(|source| self.in_template(source))?;
+        let canvas = self.canvas().resolution;
         let (most, images) = (MOST_STRIP_CANVASES * canvas.width, &self.phase.images);
         let page = Page::strip(&html, images, canvas, most, window.h).map_err(|source| self.failed(source))?;
         let width = self.typesetter.strip_width(&page, &template.sheet).map_err(|source| self.failed(source))?;
@@ -173,7 +170,7 @@ impl Job<'_> {
     }
 
     fn raster(&self, painting: &Painting, area: Rect, holes: &[Rect], moves: Moves) -> Raster {
-        Raster::of(painting, self.canvas.colour, area, holes, moves)
+        Raster::of(painting, self.canvas().colour, area, holes, moves)
     }
 
     fn painting(&self, page: &Page, sheet: &Arc<StyleSheet>, time_ms: u64) -> Result<Painting, PaintError> {
@@ -182,32 +179,32 @@ impl Job<'_> {
 
     fn sheet(&self, part: Part) -> Result<Arc<StyleSheet>, PaintError> {
         match part {
-            Part::Everything => Ok(self.template.sheet.clone()),
-            part => self.typesetter.sheet_of(part, &self.template.css).map_err(|source| self.failed(source)),
+            Part::Everything => Ok(self.template().sheet.clone()),
+            part => self.typesetter.sheet_of(part, &self.template().css).map_err(|source| self.failed(source)),
         }
     }
 
     /// The template with its values, and one digit in every cell.
     fn page(&self, digit: u8, area: Rect) -> Result<Page, PaintError> {
         let html =
-            self.templates.render(self.template, &self.values(digit)).map_err(|source| self.in_template(source))?;
-        let page = Page::parse(&html, &self.phase.images, self.canvas.resolution, self.style, area);
+            self.template().render(&self.values(digit)).map_err(|source| self.in_template(source))?;
+        let page = Page::parse(&html, &self.phase.images, self.canvas().resolution, self.style, area);
         page.map_err(|source| self.failed(source))
     }
 
     /// A part of the canvas, or all of it where a template looks different on a part.
     fn cropped(&self, area: Rect) -> Rect {
-        if self.template.croppable { area } else { Rect::of(self.canvas.resolution) }
+        if self.template().croppable { area } else { Rect::of(self.canvas().resolution) }
     }
 
     /// Whether the template has an element of that id; a value cannot bring one in.
     fn has(&self, id: &str) -> bool {
-        self.template.source.contains(&format!("id=\"{id}\""))
+        self.template().source.contains(&format!("id=\"{id}\""))
     }
 
     /// What a template sees: the phase's values, `canvas`, the names in `images`, and the `clock` when digits are to be.
     pub(super) fn values(&self, digit: u8) -> Value {
-        let size = self.canvas.resolution;
+        let size = self.canvas().resolution;
         let sized = |photo: &Photo| context! { width => photo.width(), height => photo.height() };
         let images = Value::from_pairs(self.phase.images.iter().map(|(name, photo)| (&**name, sized(photo))));
         let mut cells = 0..;
@@ -228,11 +225,19 @@ impl Job<'_> {
         }
     }
 
+    fn template(&self) -> &Template {
+        &self.kind.template
+    }
+
+    fn canvas(&self) -> Canvas {
+        self.staging.canvas
+    }
+
     fn failed(&self, source: HtmlError) -> PaintError {
         PaintError::Html { layer: self.spec.id.clone(), template: self.spec.template.clone(), source }
     }
 
-    fn in_template(&self, source: crate::overlay::TemplateError) -> PaintError {
+    fn in_template(&self, source: ThemeError) -> PaintError {
         PaintError::Template { layer: self.spec.id.clone(), source }
     }
 }

@@ -1,0 +1,204 @@
+//! Whether text can be read over any picture (WCAG 2.2, 1.4.3): found by painting, not by reading CSS, so that gradients,
+//! translucent cards, shadows and opacity count as they look.
+//!
+//! A template is painted as it is, without its text, and with nothing but its text. Where text covers a pixel, the first two tell
+//! its colour and what lies beneath; the third tells how much it covers, and in its colour the line of the template.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use takumi::prelude::StyleSheet;
+
+use super::problem::ThemeError;
+use super::trial::{Trial, file};
+use crate::overlay::html::{Page, rem};
+
+/// Tells each line of the template whose text is too faint. A template that does not paint is told elsewhere.
+pub(super) fn wrong(trial: &Trial<'_>) -> Vec<ThemeError> {
+    if UNREAD.contains(&trial.kind.name()) {
+        return vec![];
+    }
+    let Some(lines) = Lines::of(trial) else { return vec![] };
+    let needed = |line: &usize| if lines.large.get(line) == Some(&true) { LARGE } else { NORMAL };
+    let told = lines.faintest(trial.kind.template.css.as_str(), trial);
+    let faint = told.iter().flatten().filter(|(line, (_, ratio))| *ratio < needed(line));
+    let tell = |(line, (picture, ratio)): (&usize, &(&str, f32))| {
+        let reason = format!(
+            "text here has a contrast of {ratio:.1}:1 over a {picture} picture, and needs {}:1 (WCAG 1.4.3): set it \
+             off more from what is behind it, or make that less transparent",
+            needed(line)
+        );
+        ThemeError::at(file(&trial.kind.template), *line, reason)
+    };
+    faint.map(tell).collect()
+}
+
+/// A template's page whose elements know the lines that they stand in.
+struct Lines {
+    page: Page,
+    /// Lines with an opening tag.
+    numbers: Vec<usize>,
+    /// Whether a line's text is large.
+    large: BTreeMap<usize, bool>,
+}
+
+impl Lines {
+    fn of(trial: &Trial<'_>) -> Option<Lines> {
+        let template = &trial.kind.template;
+        let html = template.markup().render_with_lines(&trial.values).ok()?;
+        let mut numbers: Vec<usize> =
+            html.split("data-line=\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut lines = Lines { page: trial.page(&html).ok()?, numbers, large: BTreeMap::new() };
+        lines.large = lines.large(&template.css, trial).unwrap_or_default();
+        Some(lines)
+    }
+
+    /// For each line the picture over which its text is faintest, and the contrast there.
+    fn faintest(&self, css: &str, trial: &Trial<'_>) -> Option<BTreeMap<usize, (&'static str, f32)>> {
+        let painted = |more: &str| {
+            let sheet = StyleSheet::parse(&format!("{css}\n{more}")).ok()?;
+            Some(trial.typesetter.paint(&self.page, &Arc::new(sheet), 0).ok()?.rgba)
+        };
+        let rule = |(index, number): (usize, &usize)| {
+            let [r, g, b] = colour_of(index);
+            format!("{}{{color:rgb({r},{g},{b})!important}}\n", of_line(*number))
+        };
+        let marks: String = self.numbers.iter().enumerate().map(rule).collect();
+        let (whole, bare, text) = (painted("")?, painted(NO_TEXT)?, painted(&format!("{ONLY_TEXT}{marks}"))?);
+
+        let mut seen: BTreeMap<usize, [Vec<f32>; 3]> = BTreeMap::new();
+        let pixels = text.as_chunks::<4>().0.iter().zip(whole.as_chunks::<4>().0).zip(bare.as_chunks::<4>().0);
+        for ((mark, whole), bare) in pixels.filter(|((mark, _), _)| mark[3] >= COVERED) {
+            let Some(line) = index_of(*mark).and_then(|index| self.numbers.get(index)) else { continue };
+            let covered = f32::from(mark[3]) / 255.0;
+            for ((_, grey), ratios) in PICTURES.iter().zip(seen.entry(*line).or_default()) {
+                let (with, without) = (over(*whole, *grey), over(*bare, *grey));
+                let ink: [f32; 3] =
+                    std::array::from_fn(|c| (without[c] + (with[c] - without[c]) / covered).clamp(0.0, 255.0));
+                ratios.push(contrast(ink, without));
+            }
+        }
+        // Text that shows nowhere holds a place, and is not there to be read.
+        seen.retain(|_, ratios| ratios[0].len() >= FEW && ratios.iter().flatten().any(|ratio| *ratio > 1.1));
+        let faintest = seen.into_iter().filter_map(|(line, ratios)| {
+            let of_picture = ratios.into_iter().zip(PICTURES).map(|(mut ratios, (picture, _))| {
+                ratios.sort_by(f32::total_cmp);
+                (picture, ratios[ratios.len() / 10])
+            });
+            Some((line, of_picture.min_by(|a, b| a.1.total_cmp(&b.1))?))
+        });
+        Some(faintest.collect())
+    }
+
+    /// Measures each line's text: its size as a box one em wide, and its weight as what a lighter one would save.
+    fn large(&self, css: &str, trial: &Trial<'_>) -> Option<BTreeMap<usize, bool>> {
+        let measured = |settings: &str| -> Option<BTreeMap<usize, Vec<f32>>> {
+            let rule = |(index, number): (usize, &usize)| {
+                format!("{}{{{FREE}{settings};height:{}px!important}}\n", of_line(*number), HEIGHTS + index)
+            };
+            let rules: String = self.numbers.iter().enumerate().map(rule).collect();
+            let sheet = StyleSheet::parse(&format!("{css}\n{rules}")).ok()?;
+            let mut widths: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+            for (width, height) in trial.typesetter.boxes(&self.page, &Arc::new(sheet)).ok()? {
+                let index = (height.round() as usize).checked_sub(HEIGHTS);
+                if let Some(number) = index.and_then(|index| self.numbers.get(index)) {
+                    widths.entry(*number).or_default().push(width);
+                }
+            }
+            Some(widths)
+        };
+        let sizes = measured("width:1em!important")?;
+        let as_is = measured("white-space:nowrap!important;width:max-content!important")?;
+        let light = measured("white-space:nowrap!important;width:max-content!important;font-weight:400!important")?;
+        let rem = rem(trial.canvas);
+        let large = |(line, sizes): (usize, Vec<f32>)| {
+            let size = sizes.into_iter().fold(f32::MAX, f32::min) / rem;
+            let (as_is, light) = (as_is.get(&line), light.get(&line));
+            let saved = as_is.zip(light).is_some_and(|(as_is, light)| {
+                as_is.len() == light.len() && as_is.iter().zip(light).all(|(as_is, light)| as_is - light > 0.5)
+            });
+            (line, size >= 3.99 || size >= 2.99 && saved)
+        };
+        Some(sizes.into_iter().map(large).collect())
+    }
+}
+
+/// A selector of the elements of a line that goes before any likely one.
+fn of_line(number: usize) -> String {
+    format!("[data-line=\"{number}\"]").repeat(4)
+}
+
+/// Colours far enough apart that rounding never takes one for another.
+fn colour_of(index: usize) -> [u8; 3] {
+    [index % 32, index / 32 % 32, index / 1024 % 32].map(|digit| (digit * 8 + 4) as u8)
+}
+
+fn index_of([r, g, b, _]: [u8; 4]) -> Option<usize> {
+    let [r, g, b] = [r, g, b].map(|digit| usize::from(digit) / 8);
+    Some(r + 32 * g + 1024 * b)
+}
+
+/// What a pixel looks like over a grey picture.
+fn over([r, g, b, a]: [u8; 4], grey: f32) -> [f32; 3] {
+    let a = f32::from(a) / 255.0;
+    [r, g, b].map(|c| f32::from(c) * a + grey * (1.0 - a))
+}
+
+/// WCAG 2.2, "contrast ratio".
+fn contrast(a: [f32; 3], b: [f32; 3]) -> f32 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+/// WCAG 2.2, "relative luminance".
+fn luminance(colour: [f32; 3]) -> f32 {
+    let linear = |c: f32| match c / 255.0 {
+        c if c <= 0.04045 => c / 12.92,
+        c => ((c + 0.055) / 1.055).powf(2.4),
+    };
+    let [r, g, b] = colour.map(linear);
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+/// Kinds whose text is no information: it lies over the picture on purpose, as faint as that.
+const UNREAD: [&str; 1] = ["watermark"];
+const NORMAL: f32 = 4.5;
+/// For text of 4 rem and more, or 3 rem and more where it is bold.
+const LARGE: f32 = 3.0;
+const PICTURES: [(&str, f32); 3] = [("black", 0.0), ("grey", 128.0), ("white", 255.0)];
+/// Of 255: pixels that text covers less are its edges.
+const COVERED: u8 = 180;
+/// Pixels: fewer are a dot that cannot be told from an edge.
+const FEW: usize = 8;
+/// Pixels: a box as high as this and its line's index is the line's.
+const HEIGHTS: usize = 100_000;
+
+const NO_TEXT: &str = "*,*::before,*::after{color:transparent!important}\n";
+const ONLY_TEXT: &str = "*,*::before,*::after{background:none!important;border-color:transparent!important;box-shadow:none!important;\
+    text-shadow:none!important;outline-color:transparent!important;opacity:1!important;filter:none!important}\nimg{visibility:hidden!important}\n";
+const FREE: &str = "display:block!important;position:absolute!important;box-sizing:border-box!important;min-width:0!important;\
+    max-width:none!important;min-height:0!important;max-height:none!important;padding:0!important;border:0 none!important;\
+    margin:0!important;transform:none!important;";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contrast_is_that_of_the_standard() {
+        let ratio = |a, b| (contrast(a, b) * 100.0).round() / 100.0;
+        assert_eq!(ratio([0.0; 3], [255.0; 3]), 21.0);
+        assert_eq!(ratio([119.0; 3], [255.0; 3]), 4.48);
+        assert_eq!(ratio([255.0, 0.0, 0.0], [255.0; 3]), 4.0);
+    }
+
+    #[test]
+    fn a_line_is_found_again_by_its_colour() {
+        for index in [0, 31, 32, 1023, 1024, 5000] {
+            let [r, g, b] = colour_of(index);
+            assert_eq!(index_of([r + 2, g - 2, b, 200]), Some(index));
+        }
+    }
+}
