@@ -10,6 +10,7 @@
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
 //! - `template`, `html`: values → HTML → straight-alpha RGBA
+//! - `fonts`, `locale`: which glyphs a text is set in, by its language
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
@@ -17,7 +18,9 @@
 
 pub mod compose;
 pub mod digits;
+pub mod fonts;
 pub mod html;
+pub mod locale;
 pub mod painter;
 pub mod photo;
 pub mod raster;
@@ -28,6 +31,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use compose::DrawList;
+pub use fonts::{Gap, Missing};
+pub use locale::{Language, Locale};
 pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;

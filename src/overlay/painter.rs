@@ -9,6 +9,7 @@ use minijinja::{Value, context};
 use sha2::{Digest, Sha256};
 
 use super::digits::Face;
+use super::fonts::{Gap, Missing};
 use super::html::{HtmlError, Page, Typesetter};
 use super::photo::Photo;
 use super::raster::{Painting, Raster, Rect};
@@ -21,7 +22,8 @@ use super::{Canvas, LayerSpec, PhaseSpec};
 pub struct PainterConfig {
     /// `NAME.html` here goes before the built-in template of that name.
     pub templates: Option<PathBuf>,
-    /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, and templates by their family names.
+    /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, before Debian's, and templates by their family
+    /// names.
     pub fonts: Option<PathBuf>,
 }
 
@@ -61,6 +63,17 @@ impl Painter {
     /// What was wrong in the templates folder.
     pub fn problems(&self) -> &[TemplateError] {
         &self.problems
+    }
+
+    /// What of the layers no font has, so that it can be told before they are seen. Reads the fonts that they need: blocks for
+    /// tens of milliseconds the first time.
+    pub fn missing_glyphs(&self, layers: &[LayerSpec]) -> Vec<Missing> {
+        self.typesetter.fonts().missing_in(layers)
+    }
+
+    /// What of a text no font has; blocks as [`Painter::missing_glyphs`] does.
+    pub fn missing_in(&self, text: &str) -> Vec<Gap> {
+        self.typesetter.fonts().missing(text)
     }
 
     /// Paints a scene: every phase of every layer, from what is kept where nothing changed.
