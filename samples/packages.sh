@@ -6,9 +6,10 @@ BUILD_PACKAGES=(build-essential clang libclang-dev pkg-config
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev)
 # To run `hawker demo`: the sample seller is an ffmpeg process.
 DEMO_PACKAGES=(ffmpeg)
-# What tests/run.sh plays hawker against: publishers, an RTSP camera, a browser.
+# What tests/run.sh plays hawker against: publishers, an RTSP camera, a browser; and the fonts of pictures in every language.
 TEST_PACKAGES=(ffmpeg chromium chromium-driver python3 python3-gi gir1.2-gst-rtsp-server-1.0
-  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+  fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji)
 # To make the sample clip and pictures anew.
 CLIP_PACKAGES=(ffmpeg chromium espeak-ng fonts-noto-core)
 

@@ -10,7 +10,7 @@
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
 //! - `theme`: what a layer looks like, its motion and its data; `shelf`: the themes in use, read again when they change
-//! - `html`: HTML → straight-alpha RGBA
+//! - `html`: HTML → straight-alpha RGBA; `fonts`, `locale`: which glyphs a text is set in, by its language
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
@@ -19,7 +19,9 @@
 
 pub mod compose;
 pub mod digits;
+pub mod fonts;
 pub mod html;
+pub mod locale;
 pub mod motion;
 mod number;
 pub mod painter;
@@ -34,6 +36,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use compose::DrawList;
+pub use fonts::{Gap, Missing};
+pub use locale::{Language, Locale};
 pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
@@ -93,6 +97,7 @@ pub struct Staging {
     pub canvas: Canvas,
     /// A theme's name.
     pub theme: String,
+    pub locale: Locale,
 }
 
 /// The picture that a scene is painted for.

@@ -1,29 +1,33 @@
 //! HTML and CSS to pixels. takumi ends here.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use takumi::prelude::{
-    DitheringAlgorithm, FontResource, Fonts, FromHtmlOptions, ImageSourceInput, MeasuredNode, Node, NodeKind,
+    Direction as Runs, DitheringAlgorithm, FromHtmlOptions, ImageSourceInput, Lang, MeasuredNode, Node, NodeKind,
     RenderOptions, StyleSheet, Viewport,
 };
 
 use super::digits::Face;
+use super::fonts::{Choice, FontError, Library};
+use super::locale::{Direction, Locale};
 use super::photo::Photo;
 use super::raster::{Painting, Rect};
 use super::theme::Style;
 use crate::media::Resolution;
 
-/// Paints pages. It knows the fonts, and reads none from the system.
+/// Paints pages with the fonts that their texts need.
 pub struct Typesetter {
-    fonts: Fonts,
+    fonts: Library,
 }
 
 /// A page ready to paint: its nodes with its pictures in their places, and the part of the canvas to paint.
 pub struct Page {
     node: Node,
+    /// Everything that is written on it.
+    text: String,
+    locale: Locale,
     canvas: Resolution,
     area: Rect,
 }
@@ -53,8 +57,8 @@ pub enum Part {
 
 #[derive(Debug, thiserror::Error)]
 pub enum HtmlError {
-    #[error("font {}: {reason}", file.display())]
-    Font { file: PathBuf, reason: String },
+    #[error("font {0}")]
+    Font(#[from] FontError),
     #[error("the page nests deeper than {MOST_DEPTH} elements")]
     TooDeep,
     #[error("the page has {nodes} nodes; it may have {MOST_NODES}")]
@@ -70,19 +74,14 @@ pub enum HtmlError {
 }
 
 impl Typesetter {
-    /// The embedded fonts, then every font file of a folder; a glyph is taken from the first font that has it.
+    /// The embedded fonts, every font file of a folder, and what Debian's packages have: see [`Library`].
     pub fn new(folder: Option<&Path>) -> Result<Typesetter, HtmlError> {
-        let mut fonts = Fonts::default();
-        for (name, bytes) in EMBEDDED {
-            let register = fonts.register(FontResource::new(bytes));
-            register.map_err(|error| HtmlError::Font { file: name.into(), reason: error.to_string() })?;
-        }
-        for file in folder.map(font_files).transpose()?.unwrap_or_default() {
-            let failed = |reason: String| HtmlError::Font { file: file.clone(), reason };
-            let bytes = fs::read(&file).map_err(|error| failed(error.to_string()))?;
-            fonts.register(FontResource::new(bytes)).map_err(|error| failed(error.to_string()))?;
-        }
-        Ok(Typesetter { fonts })
+        Ok(Typesetter { fonts: Library::open(folder)? })
+    }
+
+    /// The fonts that it paints with.
+    pub fn fonts(&self) -> &Library {
+        &self.fonts
     }
 
     /// Paints a page on an otherwise transparent canvas, as its animations stand at a time.
@@ -90,7 +89,9 @@ impl Typesetter {
         if page.area.is_empty() {
             return Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: vec![] });
         }
-        let bitmap = takumi::render(self.options(page, sheet, time_ms)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let choice = self.fonts.choose(&page.text, page.locale);
+        let bitmap =
+            takumi::render(options(page, sheet, &choice, time_ms)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: bitmap.into_raw() })
     }
 
@@ -141,7 +142,8 @@ impl Typesetter {
 
     /// How wide a strip's content is, in pixels.
     pub fn strip_width(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<f32, HtmlError> {
-        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let choice = self.fonts.choose(&page.text, page.locale);
+        let root = takumi::measure(options(page, sheet, &choice, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         Ok(root.children.iter().map(|child| child.width).fold(0.0, f32::max))
     }
 
@@ -151,7 +153,8 @@ impl Typesetter {
             boxes.push((node.width, node.height));
             node.children.iter().for_each(|child| all(child, boxes));
         }
-        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let choice = self.fonts.choose(&page.text, page.locale);
+        let root = takumi::measure(options(page, sheet, &choice, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         let mut boxes = vec![];
         all(&root, &mut boxes);
         Ok(boxes)
@@ -159,28 +162,14 @@ impl Typesetter {
 
     /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
     pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<(), HtmlError> {
-        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let choice = self.fonts.choose(&page.text, page.locale);
+        let root = takumi::measure(options(page, sheet, &choice, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         let canvas = page.canvas;
         let most = MOST_CANVASES * canvas.width.max(canvas.height) as f32;
         match largest(&root) {
             (width, height) if width > most || height > most => Err(HtmlError::TooLarge { width, height, canvas }),
             _ => Ok(()),
         }
-    }
-
-    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>, time_ms: u64) -> RenderOptions<'_> {
-        let mut viewport = Viewport::new((page.area.w, page.area.h)).with_font_size(rem(page.canvas));
-        // `vw` and `vh` are the canvas's, whatever part of it is painted.
-        let unit = viewport.unit_reference.get_or_insert_default();
-        (unit.width, unit.height) = (page.canvas.width as f32, page.canvas.height as f32);
-        RenderOptions::builder()
-            .viewport(viewport)
-            .node(page.node.clone())
-            .fonts(&self.fonts)
-            .stylesheet(sheet.clone())
-            .dithering(DitheringAlgorithm::OrderedBayer)
-            .time_ms(time_ms)
-            .build()
     }
 }
 
@@ -226,9 +215,22 @@ impl Page {
         // No Tailwind: classes mean what the template's own CSS says.
         let options = FromHtmlOptions::builder().max_depth(MOST_DEPTH).tailwind_property("data-no-tailwind").build();
         let mut node = takumi::from_html(html, options).map_err(|_| HtmlError::TooDeep)?;
-        let mut nodes = 0;
-        place_images(&mut node, images, &mut nodes);
-        if nodes > MOST_NODES { Err(HtmlError::TooManyNodes { nodes }) } else { Ok(Page { node, canvas, area }) }
+        let (mut nodes, mut text) = (0, String::new());
+        place_images(&mut node, images, &mut nodes, &mut text);
+        if nodes > MOST_NODES {
+            return Err(HtmlError::TooManyNodes { nodes });
+        }
+        Ok(Page { node, text, locale: Locale::default(), canvas, area })
+    }
+
+    /// Sets its text in a language: the forms of its characters, where lines break, and which way it runs.
+    pub fn speaking(mut self, locale: Locale) -> Page {
+        let runs = match locale.direction() {
+            Direction::LeftToRight => Runs::Ltr,
+            Direction::RightToLeft => Runs::Rtl,
+        };
+        (self.node, self.locale) = (self.node.with_dir(runs), locale);
+        self
     }
 
     /// The part of the canvas that is painted.
@@ -264,10 +266,30 @@ fn safe_area(canvas: Resolution, place: &Style) -> String {
     )
 }
 
-fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &mut usize) {
+fn options<'a>(page: &Page, sheet: &Arc<StyleSheet>, choice: &'a Choice, time_ms: u64) -> RenderOptions<'a> {
+    let mut viewport = Viewport::new((page.area.w, page.area.h)).with_font_size(rem(page.canvas));
+    // `vw` and `vh` are the canvas's, whatever part of it is painted.
+    let unit = viewport.unit_reference.get_or_insert_default();
+    (unit.width, unit.height) = (page.canvas.width as f32, page.canvas.height as f32);
+    RenderOptions::builder()
+        .viewport(viewport)
+        .node(page.node.clone())
+        .fonts(&choice.fonts)
+        .font_families(Some(choice.families.clone()))
+        .lang(Lang::parse(&page.locale.to_string()).ok())
+        .stylesheet(sheet.clone())
+        .dithering(DitheringAlgorithm::OrderedBayer)
+        .time_ms(time_ms)
+        .build()
+}
+
+/// Puts the images into a page's nodes, counts them, and gathers what is written in them.
+fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &mut usize, text: &mut String) {
     *nodes += 1;
     match &mut node.kind {
-        NodeKind::Container { children } => children.iter_mut().for_each(|child| place_images(child, images, nodes)),
+        NodeKind::Container { children } => {
+            children.iter_mut().for_each(|child| place_images(child, images, nodes, text))
+        }
         NodeKind::Image(image) => {
             let named = match &image.src {
                 ImageSourceInput::Url(name) => images.get(&**name),
@@ -277,6 +299,11 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
                 Some(photo) => image.src = ImageSourceInput::Rgba(photo.pixels().clone()),
                 None => node.kind = NodeKind::Container { children: vec![] },
             }
+        }
+        NodeKind::Text(written) => {
+            // Apart, so that no two elements make up a cluster.
+            text.push('\n');
+            text.push_str(&written.text);
         }
         _ => {}
     }
@@ -294,20 +321,6 @@ fn largest(node: &MeasuredNode) -> (f32, f32) {
     node.children.iter().map(largest).fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
 }
 
-fn font_files(folder: &Path) -> Result<Vec<PathBuf>, HtmlError> {
-    let unreadable = |error: std::io::Error| HtmlError::Font { file: folder.to_owned(), reason: error.to_string() };
-    let mut files = vec![];
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if ["ttf", "otf", "ttc"].iter().any(|known| extension == *known) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// Far enough apart that rounding never takes one cell for another.
 fn marker_of_cell(cell: usize) -> u8 {
     (cell as u8 + 1) * 32
@@ -316,11 +329,6 @@ fn marker_of_cell(cell: usize) -> u8 {
 const ONLY_LANDMARKS: &str = "*,*::before,*::after{visibility:hidden!important}\n";
 const LANDMARK: &str = "visibility:visible!important;background-image:none!important;color:transparent!important;border-color:transparent!important;\
     border-radius:0!important;box-shadow:none!important;text-shadow:none!important;opacity:1!important";
-
-const EMBEDDED: [(&str, &[u8]); 2] = [
-    ("NotoSans-Regular.ttf", include_bytes!("fonts/NotoSans-Regular.ttf")),
-    ("NotoSans-Bold.ttf", include_bytes!("fonts/NotoSans-Bold.ttf")),
-];
 
 /// What `#glass` is painted as to find its shape.
 const GLASS: &str = "visibility:visible!important;background-image:none!important;background-color:rgb(0,0,0)!important;\
@@ -332,3 +340,72 @@ const MOST_DEPTH: usize = 32;
 const MOST_NODES: usize = 512;
 /// How many times the canvas's longer side a box may be long.
 const MOST_CANVASES: f32 = 4.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANVAS: Resolution = Resolution::new(320, 120);
+
+    fn typesetter() -> Typesetter {
+        Typesetter::new(None).unwrap()
+    }
+
+    /// The pixels of a page that some text stands on.
+    fn painted(typesetter: &Typesetter, html: &str, css: &str, tag: &str) -> Painting {
+        let css = format!("div {{ font-family: 'Noto Sans'; font-size: 40px; color: #fff }} {css}");
+        let sheet = Arc::new(StyleSheet::parse(&css).unwrap());
+        let place = Style { anchor: super::super::motion::Anchor::Fill, ..Style::default() };
+        let page = Page::parse(html, &BTreeMap::new(), CANVAS, &place, Rect::of(CANVAS)).unwrap();
+        typesetter.paint(&page.speaking(Locale::parse(tag).unwrap()), &sheet, 0).unwrap()
+    }
+
+    fn has_cjk(typesetter: &Typesetter) -> bool {
+        let there = typesetter.fonts().missing("骨").is_empty();
+        assert!(there || std::env::var_os("CI").is_none(), "install fonts-noto-cjk");
+        there
+    }
+
+    #[test]
+    fn a_character_takes_the_form_of_the_shows_language() {
+        let typesetter = typesetter();
+        if !has_cjk(&typesetter) {
+            return;
+        }
+        for (character, apart) in [("骨", ["zh-Hans", "zh-TW", "ja"].as_slice()), ("返", &["zh-CN", "ja", "zh-HK"])] {
+            let pixels: Vec<Vec<u8>> = apart
+                .iter()
+                .map(|tag| painted(&typesetter, &format!("<div>{character}</div>"), "", tag).rgba)
+                .collect();
+            for a in 0..pixels.len() {
+                for b in 0..a {
+                    assert!(pixels[a] != pixels[b], "{character} in {} and {}", apart[a], apart[b]);
+                }
+            }
+        }
+        // A Latin text is the same everywhere.
+        let rose = |tag| painted(&typesetter, "<div>Rose</div>", "", tag).rgba;
+        assert!(rose("ja") == rose("zh-Hans"));
+    }
+
+    #[test]
+    fn bold_and_serif_faces_are_their_own() {
+        let typesetter = typesetter();
+        let of = |css: &str| painted(&typesetter, "<div>Ồ 24</div>", &format!("div {{ {css} }}"), "en").rgba;
+        let faces = [
+            "",
+            "font-weight: 700",
+            "font-family: 'Noto Serif'",
+            "font-family: serif; font-weight: 700",
+            "font-family: 'Noto Sans Condensed'",
+        ]
+        .map(of);
+        for a in 0..faces.len() {
+            for b in 0..a {
+                assert!(faces[a] != faces[b], "{a} {b}");
+            }
+        }
+        assert!(of("font-family: Georgia, serif") == of("font-family: 'Noto Serif'"));
+        assert!(of("font-family: sans-serif") == faces[0]);
+    }
+}

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use job::Job;
 
 use super::digits::Face;
+use super::fonts::{Gap, Missing};
 use super::html::{HtmlError, Typesetter, rem};
+use super::locale::Direction;
 use super::scene::{Layer, Look, Motion, Painted, Phase, Scene};
 use super::shelf::{Shelf, Watch};
 use super::theme::{Kind, Problem, Style, Theme, ThemeError, Themes};
@@ -23,7 +25,8 @@ use super::{LayerSpec, Staging};
 pub struct PainterConfig {
     /// Each folder in it that has a `theme.json` is a theme, and goes before the built-in one of that name.
     pub themes: Option<PathBuf>,
-    /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, and templates by their family names.
+    /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, before Debian's, and templates by their family
+    /// names.
     pub fonts: Option<PathBuf>,
 }
 
@@ -76,6 +79,17 @@ impl Painter {
         self.shelf.watch()
     }
 
+    /// What of the layers no font has, so that it can be told before they are seen. Reads the fonts that they need: blocks for
+    /// tens of milliseconds the first time.
+    pub fn missing_glyphs(&self, layers: &[LayerSpec]) -> Vec<Missing> {
+        self.typesetter.fonts().missing_in(layers)
+    }
+
+    /// What of a text no font has; blocks as [`Painter::missing_glyphs`] does.
+    pub fn missing_in(&self, text: &str) -> Vec<Gap> {
+        self.typesetter.fonts().missing(text)
+    }
+
     /// Paints a scene: every phase of every layer, from what is kept where nothing changed.
     pub fn paint(&self, rev: u64, specs: &[LayerSpec], staging: &Staging) -> Result<Scene, PaintError> {
         let size = staging.canvas.resolution;
@@ -110,7 +124,11 @@ impl Painter {
         });
         let phases = phases.collect::<Result<_, PaintError>>()?;
         let Style { enter, exit, change, emphasis, digits, scroll, .. } = style;
-        let scroll = f64::from(scroll.unwrap_or(0.0) * rem(size));
+        let towards = match staging.locale.direction() {
+            Direction::LeftToRight => 1.0,
+            Direction::RightToLeft => -1.0,
+        };
+        let scroll = towards * f64::from(scroll.unwrap_or(0.0) * rem(size));
         let motion = Motion { enter, exit, change, emphasis, digits, scroll };
         let (id, hits) = (spec.id.clone(), spec.hits.clone());
         Ok(Layer { id, z: spec.z + style.z, hits, ground: spec.ground, phases, motion })

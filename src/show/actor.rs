@@ -25,7 +25,7 @@ use crate::codec::Fitting;
 use crate::commerce::catalog::ImageHash;
 use crate::deliver::Feed;
 use crate::media::{Colour, MediaClock, MediaTime, Resolution};
-use crate::overlay::{Canvas, Photo, Staging, theme};
+use crate::overlay::{Canvas, Locale, Photo, Staging, theme};
 use crate::store::Store;
 
 /// A command on its way to its show.
@@ -235,7 +235,7 @@ impl Actor {
         let layers = layers::layers(&self.state, &self.clock, self.clock.now(), &running.photos, running.welcome);
         // One colour for the whole show, whatever size the picture takes on.
         let canvas = Canvas { resolution, colour: Colour::unsaid(self.state.canvas.resolution().height) };
-        let staging = Staging { canvas, theme: theme::DEFAULT.to_owned() };
+        let staging = Staging { canvas, theme: theme::DEFAULT.to_owned(), locale: Locale::default() };
         self.raster.paint(Request { state: self.state.clone(), layers, staging });
     }
 

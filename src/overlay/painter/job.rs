@@ -45,7 +45,7 @@ impl Job<'_> {
             add(name.as_bytes());
             add(&photo.hash());
         }
-        add(format!("{:?} {:?} {:?}", self.face, self.canvas(), self.style).as_bytes());
+        add(format!("{:?} {:?} {:?} {}", self.face, self.canvas(), self.style, self.staging.locale).as_bytes());
         hash.finalize().into()
     }
 
@@ -161,6 +161,7 @@ impl Job<'_> {
         let canvas = self.canvas().resolution;
         let (most, images) = (MOST_STRIP_CANVASES * canvas.width, &self.phase.images);
         let page = Page::strip(&html, images, canvas, most, window.h).map_err(|source| self.failed(source))?;
+        let page = page.speaking(self.staging.locale);
         let width = self.typesetter.strip_width(&page, &template.sheet).map_err(|source| self.failed(source))?;
         let width = (width.ceil() as u32).clamp(2, most).next_multiple_of(2);
         let painting = self.painting(&page.of_width(width), &template.sheet, 0)?;
@@ -189,7 +190,7 @@ impl Job<'_> {
         let html =
             self.template().render(&self.values(digit)).map_err(|source| self.in_template(source))?;
         let page = Page::parse(&html, &self.phase.images, self.canvas().resolution, self.style, area);
-        page.map_err(|source| self.failed(source))
+        Ok(page.map_err(|source| self.failed(source))?.speaking(self.staging.locale))
     }
 
     /// A part of the canvas, or all of it where a template looks different on a part.
@@ -202,7 +203,8 @@ impl Job<'_> {
         self.template().source.contains(&format!("id=\"{id}\""))
     }
 
-    /// What a template sees: the phase's values, `canvas`, the names in `images`, and the `clock` when digits are to be.
+    /// What a template sees: the phase's values, `canvas`, `locale` and `dir`, the names in `images`, and the `clock` when digits are
+    /// to be.
     pub(super) fn values(&self, digit: u8) -> Value {
         let size = self.canvas().resolution;
         let sized = |photo: &Photo| context! { width => photo.width(), height => photo.height() };
@@ -221,6 +223,8 @@ impl Job<'_> {
             canvas => context! { width => size.width, height => size.height, portrait => portrait, square => square },
             images => images,
             clock => clock,
+            locale => self.staging.locale.to_string(),
+            dir => self.staging.locale.direction().as_str(),
             ..Value::from(Serde(&self.phase.values))
         }
     }
