@@ -517,7 +517,7 @@ mod tests {
             template: "queue".into(),
             z: 0,
             ground: None,
-            hit: None,
+            hits: vec![],
             phases: vec![crate::overlay::PhaseSpec { values, ..Default::default() }],
         };
         let gap = Gap { characters: "骨返".into(), install: Some("fonts-noto-cjk") };

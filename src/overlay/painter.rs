@@ -111,13 +111,19 @@ impl Painter {
         let size = staging.canvas.resolution;
         let style = *kind.style(size);
         let phases = spec.phases.iter().map(|phase| {
-            let painted = |face| self.painted(&Job { typesetter: &self.typesetter, kind, spec, phase, style: &style, face, staging });
+            let painted = |face| {
+                self.painted(&Job { typesetter: &self.typesetter, kind, spec, phase, style: &style, face, staging })
+            };
             let look = match phase.ends {
                 None => Look::Still(painted(None)?),
                 Some(ends) => {
                     let faces = Face::between(ends, phase.from.or(phase.begins), phase.until);
                     let paint = |face| Ok((face, painted(Some(face))?));
-                    Look::Clock { begins: phase.begins, ends, faces: faces.map(paint).collect::<Result<_, PaintError>>()? }
+                    Look::Clock {
+                        begins: phase.begins,
+                        ends,
+                        faces: faces.map(paint).collect::<Result<_, PaintError>>()?,
+                    }
                 }
             };
             Ok(Phase { from: phase.from, until: phase.until, look })
@@ -201,7 +207,9 @@ const MOST_SIDE: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Canvas, PhaseSpec};
     use super::super::html::Page;
+    use super::super::locale::Locale;
     use super::super::photo::Photo;
     use super::super::raster::{Moves, Painting, Raster, Rect};
     use super::*;
@@ -215,6 +223,11 @@ mod tests {
     use std::time::Duration;
 
     const HD: Canvas = Canvas { resolution: Resolution::new(1280, 720), colour: Colour::BT709 };
+
+    /// The plain theme, in English.
+    fn on(canvas: Canvas) -> Staging {
+        Staging { canvas, theme: "base".into(), locale: Locale::default() }
+    }
     const ENDS: MediaTime = MediaTime::from_ticks(60 * 90_000);
 
     fn painter() -> Painter {
@@ -278,7 +291,7 @@ mod tests {
         let (painter, spec) = (painter(), countdown());
         let at = left(Duration::from_millis(29_650));
         for canvas in [HD, Canvas { resolution: Resolution::new(720, 1280), colour: Colour::BT601 }] {
-            let scene = painter.paint(1, std::slice::from_ref(&spec), canvas).unwrap();
+            let scene = painter.paint(1, std::slice::from_ref(&spec), &on(canvas)).unwrap();
             let text = scene.clock_text("countdown", at).unwrap();
             assert_eq!(text, "0:29.7");
             let mut cells = 0..;
@@ -289,16 +302,17 @@ mod tests {
                     false => context! { text => c.to_string() },
                 })
                 .collect();
-            let template = painter.templates.get("countdown").unwrap();
-            let style = painter.style(&spec, canvas).unwrap();
-            let (templates, typesetter) = (&painter.templates, &painter.typesetter);
+            let (themes, staging) = (painter.themes(), on(canvas));
+            let kind = themes.get("base").unwrap().kind("countdown").unwrap();
+            let style = kind.style(canvas.resolution);
             let (phase, face) = (&spec.phases[0], Some(Face::Minutes));
-            let job = Job { templates, typesetter, template, spec: &spec, phase, style: &style, face, canvas };
+            let typesetter = &painter.typesetter;
+            let job = Job { typesetter, kind, spec: &spec, phase, style, face, staging: &staging };
             let values = context! { clock => clock, ..job.values(0) };
-            let html = painter.templates.render(template, &values).unwrap();
+            let html = kind.template.render(&values).unwrap();
             let page =
-                Page::parse(&html, &BTreeMap::new(), canvas.resolution, &style, Rect::of(canvas.resolution)).unwrap();
-            let painting = painter.typesetter.paint(&page, &template.sheet, 0).unwrap();
+                Page::parse(&html, &BTreeMap::new(), canvas.resolution, style, Rect::of(canvas.resolution)).unwrap();
+            let painting = painter.typesetter.paint(&page, &kind.template.sheet, 0).unwrap();
             let base = Raster::of(&painting, canvas.colour, painting.ink(), &[], Moves::EVEN);
             let phase =
                 Phase { from: None, until: None, look: Look::Still(Arc::new(Painted { base, ..Painted::default() })) };
@@ -320,7 +334,7 @@ mod tests {
 
     #[test]
     fn price_digits_and_state_flip_in_the_frame_of_the_end() {
-        let scene = painter().paint(4, &[countdown(), card()], HD).unwrap();
+        let scene = painter().paint(4, &[countdown(), card()], &on(HD)).unwrap();
         let tick = MediaTime::from_ticks(ENDS.ticks() - 1);
         assert_eq!(scene.rev(), 4);
         assert_eq!(scene.clock_text("countdown", tick).unwrap(), "0:00.1");
@@ -333,7 +347,7 @@ mod tests {
         assert!(pixels(&scene, tick) != pixels(&scene, ENDS));
         assert!(pixels(&scene, ENDS) == pixels(&scene, ENDS + Duration::from_secs(100)));
         // The card alone flips there too.
-        let card = painter().paint(4, &[card()], HD).unwrap();
+        let card = painter().paint(4, &[card()], &on(HD)).unwrap();
         assert!(pixels(&card, MediaTime::ZERO) == pixels(&card, tick));
         assert!(pixels(&card, tick) != pixels(&card, ENDS));
     }
@@ -342,7 +356,7 @@ mod tests {
     fn a_layer_shows_nothing_outside_of_its_phases() {
         let mut spec = card();
         spec.phases.truncate(1);
-        let scene = painter().paint(1, &[spec], HD).unwrap();
+        let scene = painter().paint(1, &[spec], &on(HD)).unwrap();
         assert!(!scene.frame(MediaTime::ZERO, Ground::Live).is_empty());
         assert!(scene.frame(ENDS, Ground::Live).is_empty());
         assert!(scene.hits(ENDS).is_empty());
@@ -359,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_picture_of_another_size_is_left_alone() {
-        let scene = painter().paint(1, &[card()], HD).unwrap();
+        let scene = painter().paint(1, &[card()], &on(HD)).unwrap();
         let mut picture = Pool::new(Resolution::new(640, 360)).take(Colour::BT601);
         picture.fill([1, 2, 3]);
         cpu::draw(&scene.frame(MediaTime::ZERO, Ground::Live), &mut picture, &mut cpu::Scratch::default());
@@ -370,7 +384,7 @@ mod tests {
     fn layers_and_hits_scale_with_the_canvas() {
         let painter = painter();
         let hit = |resolution, specs: &[LayerSpec]| {
-            let scene = painter.paint(1, specs, Canvas { resolution, colour: Colour::BT709 }).unwrap();
+            let scene = painter.paint(1, specs, &on(Canvas { resolution, colour: Colour::BT709 })).unwrap();
             scene.hits(MediaTime::ZERO).remove(0)
         };
         let (small, large) = (
@@ -389,9 +403,9 @@ mod tests {
     #[test]
     fn what_did_not_change_is_not_painted_again() {
         let painter = painter();
-        let first = painter.paint(1, &[card(), countdown()], HD).unwrap();
+        let first = painter.paint(1, &[card(), countdown()], &on(HD)).unwrap();
         let made = painter.kept().paintings.len();
-        let second = painter.paint(2, &[card(), countdown()], HD).unwrap();
+        let second = painter.paint(2, &[card(), countdown()], &on(HD)).unwrap();
         assert_eq!(painter.kept().paintings.len(), made);
         assert!(std::ptr::eq(
             first.frame(MediaTime::ZERO, Ground::Live).draws()[0].raster,
@@ -399,7 +413,7 @@ mod tests {
         ));
         let mut changed = card();
         changed.phases[0].values["title"] = "Lamp".into();
-        painter.paint(3, &[changed], HD).unwrap();
+        painter.paint(3, &[changed], &on(HD)).unwrap();
         assert_eq!(painter.kept().paintings.len(), made + 1);
     }
 
@@ -444,21 +458,21 @@ mod tests {
         let painter =
             Painter::new(PainterConfig { themes: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
         assert!(painter.problems().is_empty(), "{:?}", painter.problems());
-        let scene = painter.paint(1, &[card()], HD).unwrap();
-        let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], HD).unwrap();
+        let scene = painter.paint(1, &[card()], &on(HD)).unwrap();
+        let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], &on(HD)).unwrap();
         assert!(pixels(&scene, ENDS) == pixels(&built_in, ENDS));
         for (name, why) in [("lower", "boutique/lower.html:1: undefined value"), ("none", "has no layer \"none\"")] {
             let spec = LayerSpec { template: name.into(), ..card() };
-            let error = painter.paint(1, &[spec], HD).unwrap_err().to_string();
+            let error = painter.paint(1, &[spec], &on(HD)).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("card"), "{error}");
         }
-        assert!(painter.paint(1, &[], Canvas { resolution: Resolution::new(7, 8), ..HD }).is_err());
+        assert!(painter.paint(1, &[], &on(Canvas { resolution: Resolution::new(7, 8), ..HD })).is_err());
     }
 
     #[test]
     fn a_layer_for_the_slate_lies_on_nothing_else() {
         let slate = LayerSpec { template: "slate".into(), ground: Some(Ground::Slate), ..card() };
-        let scene = painter().paint(1, &[slate], HD).unwrap();
+        let scene = painter().paint(1, &[slate], &on(HD)).unwrap();
         assert!(!scene.frame(MediaTime::ZERO, Ground::Slate).is_empty());
         assert!(scene.frame(MediaTime::ZERO, Ground::Live).is_empty());
     }
@@ -474,7 +488,7 @@ mod tests {
         with.phases[0].images = BTreeMap::from([("photo".to_owned(), photo)]);
         let mut injected = card();
         injected.phases[0].values["title"] = "<img src=\"photo\">".into();
-        let paint = |spec: LayerSpec| pixels(&painter.paint(1, &[spec], HD).unwrap(), MediaTime::ZERO);
+        let paint = |spec: LayerSpec| pixels(&painter.paint(1, &[spec], &on(HD)).unwrap(), MediaTime::ZERO);
         let redness = |pixels: &[u8]| pixels.iter().filter(|sample| **sample > 230).count();
         let (bare, with, injected) = (redness(&paint(card())), redness(&paint(with)), redness(&paint(injected)));
         assert!(with > bare + 2000, "{with} {bare}");

@@ -69,7 +69,8 @@ impl Worker {
 
 /// A template can be anybody's, and what paints it is large: a panic costs this painting, not the thread.
 fn paint(painter: &Painter, request: &Request) -> Result<Arc<Scene>, String> {
-    let painting = catch_unwind(AssertUnwindSafe(|| painter.paint(request.state.rev, &request.layers, &request.staging)));
+    let painting =
+        catch_unwind(AssertUnwindSafe(|| painter.paint(request.state.rev, &request.layers, &request.staging)));
     match painting {
         Ok(scene) => scene.map(Arc::new).map_err(|error| error.to_string()),
         Err(_) => Err("painting broke off: see the server's log".to_owned()),

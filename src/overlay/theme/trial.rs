@@ -92,7 +92,8 @@ impl Trial<'_> {
 
     pub(super) fn page(&self, html: &str) -> Result<Page, String> {
         let whole = Rect::of(self.canvas);
-        Page::parse(html, &BTreeMap::new(), self.canvas, self.kind.style(self.canvas), whole).map_err(|error| error.to_string())
+        Page::parse(html, &BTreeMap::new(), self.canvas, self.kind.style(self.canvas), whole)
+            .map_err(|error| error.to_string())
     }
 }
 
