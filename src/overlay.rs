@@ -1,8 +1,8 @@
 //! What is drawn over the picture: layers painted from HTML templates, and the blend that puts them in.
 //!
 //! ```text
-//!  LayerSpec ──Painter::paint──► Scene ──frame(at)──► DrawList ──compose::cpu::draw──► picture
-//!    (raster worker, ahead of its moment)             (frame thread: no clock, no state, no allocation)
+//!  LayerSpec ──Painter::paint──► Scene ──frame(at)──► DrawList ──compose──► picture
+//!    (raster worker, ahead of its moment)             (frame thread: no clock, no state)
 //! ```
 //!
 //! A scene is a pure function of media time: painted once, it shows the same pixels for the same moment wherever and
@@ -13,15 +13,20 @@
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
+//! - `motion`, `style`, `pose`: how a layer comes, moves and goes
 //! - `compose`: the blend
 
 pub mod compose;
 pub mod digits;
 pub mod html;
+pub mod motion;
+mod number;
 pub mod painter;
 pub mod photo;
+mod pose;
 pub mod raster;
 pub mod scene;
+pub mod style;
 pub mod template;
 
 use std::collections::BTreeMap;
@@ -32,6 +37,7 @@ pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
 pub use scene::{Hit, Scene};
+pub use style::Style;
 pub use template::TemplateError;
 
 use crate::media::{Colour, MediaTime, Resolution};
@@ -49,8 +55,9 @@ pub struct LayerSpec {
     pub z: i32,
     /// What it shows and when. Where two phases hold at once, the later in the list shows; where none does, nothing.
     pub phases: Vec<PhaseSpec>,
-    /// What a click on it means, opaque here; without it the layer is no target.
-    pub hit: Option<String>,
+    /// What clicks on it mean, opaque here: the first on its element `hit` (on all of it where there is none) or `hit-0`, the next
+    /// on `hit-1` and so on. Without any the layer is no target.
+    pub hits: Vec<String>,
 }
 
 /// What lies under a frame's layers.
@@ -75,6 +82,8 @@ pub struct PhaseSpec {
     pub images: BTreeMap<String, Arc<Photo>>,
     /// Its digits count down to this moment. They are absent without it.
     pub ends: Option<MediaTime>,
+    /// When they began to, which is when a ring was full.
+    pub begins: Option<MediaTime>,
 }
 
 /// The picture that a scene is painted for.

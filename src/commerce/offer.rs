@@ -24,6 +24,9 @@ pub struct Stage {
 pub struct Countdown {
     pub product: ProductId,
     pub price: Money,
+    /// When it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Timestamp>,
     /// The first moment at which the price does not hold any more.
     pub ends: Timestamp,
     pub then: Then,
@@ -167,6 +170,7 @@ mod tests {
         Countdown {
             product: ProductId::parse("lipstick").unwrap(),
             price: Money::new(minor, Currency::parse(code).unwrap()).unwrap(),
+            begins: Some(now()),
             ends: now() + jiff::SignedDuration::from_secs(seconds),
             then,
             label: None,

@@ -1,5 +1,7 @@
 //! What a countdown reads at a moment: a face of fixed cells, and the digit in each of them.
 
+use std::time::Duration;
+
 use crate::media::MediaTime;
 
 /// The remaining time as a clock shows it. Rounded up, so that zero appears exactly when the time is over.
@@ -33,6 +35,20 @@ impl Reading {
             }
         }
         Reading { face, digits }
+    }
+
+    /// The digit that a cell showed before it came to what it reads at `at`, and since when it has. Absent for digits that change
+    /// more than once a second, and where another face was before.
+    pub fn turned(ends: MediaTime, at: MediaTime, cell: usize) -> Option<(u8, Duration)> {
+        let left = ends.ticks().saturating_sub(at.ticks()).max(0);
+        let face = Reading::at(ends, at).face;
+        let step = face.step_of(cell)?;
+        let unit = face.unit();
+        // A cell came to its digit when its step was whole but for one unit: rounding up shows the next one from there.
+        let came = (ceil_div(left, unit) / step * step + step - 1) * unit;
+        let since = u64::try_from(came - left).ok()?;
+        let before = Reading::at(ends, MediaTime::from_ticks(ends.ticks() - came - 1));
+        (before.face == face).then(|| (before.digits[cell], Duration::from_nanos(since * 100_000 / 9)))
     }
 
     pub fn face(&self) -> Face {
@@ -91,6 +107,25 @@ impl Face {
         Face::ALL.into_iter().filter(move |face| (shortest..=longest).contains(face))
     }
 
+    /// The ticks that its last digit counts.
+    fn unit(self) -> i64 {
+        match self {
+            Face::Minutes | Face::TenMinutes => TICKS_PER_TENTH,
+            Face::Hours | Face::HundredHours => 10 * TICKS_PER_TENTH,
+        }
+    }
+
+    /// How many units a cell's digit stands for, where that is a second or more.
+    fn step_of(self, cell: usize) -> Option<i64> {
+        let steps: &[i64] = match self {
+            Face::Minutes => &[600, 100, 10, 0],
+            Face::TenMinutes => &[6000, 600, 100, 10, 0],
+            Face::Hours => &[36_000, 3600, 600, 60, 10, 1],
+            Face::HundredHours => &[360_000, 36_000, 3600, 600, 60, 10, 1],
+        };
+        steps.get(cell).copied().filter(|step| *step > 0)
+    }
+
     fn of_tenths(tenths: i64) -> Face {
         match tenths {
             ..6_000 => Face::Minutes,
@@ -115,6 +150,26 @@ const MOST_SECONDS: i64 = 999 * 3600 + 59 * 60 + 59;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_knows_what_it_showed_before_and_since_when() {
+        let ends = MediaTime::from_ticks(90_000 * 100_000);
+        // Every instant of the last minutes, in steps that meet no boundary twice alike.
+        for left in (0..90_000 * 700).step_by(1_237) {
+            let at = MediaTime::from_ticks(ends.ticks() - left);
+            let now = Reading::at(ends, at);
+            for cell in 0..now.face().cells() {
+                let Some((before, since)) = Reading::turned(ends, at, cell) else { continue };
+                let ticks = (since.as_secs_f64() * 90_000.0).round() as i64;
+                let came = Reading::at(ends, at - since);
+                assert_eq!(came.digits()[cell], now.digits()[cell], "{} {cell}", now.text());
+                let earlier = Reading::at(ends, MediaTime::from_ticks(at.ticks() - ticks - 2));
+                assert_eq!(earlier.digits()[cell], before, "{} {cell}", now.text());
+                assert_ne!(before, now.digits()[cell]);
+            }
+        }
+        assert_eq!(Reading::turned(ends, MediaTime::ZERO, 99), None);
+    }
 
     const SECOND: i64 = crate::media::time::TICKS_PER_SECOND;
 

@@ -13,6 +13,7 @@ use takumi::prelude::{
 use super::digits::Face;
 use super::photo::Photo;
 use super::raster::{Painting, Rect};
+use super::style::Style;
 use crate::media::Resolution;
 
 /// Paints pages. It knows the fonts, and reads none from the system.
@@ -30,10 +31,24 @@ pub struct Page {
 /// Where a page put what the compositor has to find again.
 #[derive(Debug, Default)]
 pub struct Landmarks {
-    /// The element with `id="hit"`; empty when there is none.
-    pub hit: Rect,
+    /// The elements with `id="hit-0"`, `id="hit-1"`…, or the one with `id="hit"`.
+    pub hits: Vec<Rect>,
     /// The elements with `id="cell-0"`, `id="cell-1"`…
     pub cells: Vec<Rect>,
+    /// The element with `id="window"`; empty when there is none.
+    pub window: Rect,
+}
+
+/// Which parts of a page are painted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Everything,
+    /// All but what is drawn by itself: the ring and the glow.
+    Ground,
+    /// The element with this id, and what is in it.
+    Only(&'static str),
+    /// The element with `id="glass"` as one opaque shape.
+    GlassShape,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +61,10 @@ pub enum HtmlError {
     TooManyNodes { nodes: usize },
     #[error("the page's boxes reach {width:.0}x{height:.0} on a canvas of {canvas}")]
     TooLarge { width: f32, height: f32, canvas: Resolution },
+    #[error(
+        "the animation's {frames} frames change {width}x{height} pixels: more than is kept of one; let less of it move, or for a shorter time"
+    )]
+    Film { frames: u32, width: u32, height: u32 },
     #[error("painting failed: {0}")]
     Paint(String),
 }
@@ -66,12 +85,12 @@ impl Typesetter {
         Ok(Typesetter { fonts })
     }
 
-    /// Paints a page on an otherwise transparent canvas.
-    pub fn paint(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Painting, HtmlError> {
+    /// Paints a page on an otherwise transparent canvas, as its animations stand at a time.
+    pub fn paint(&self, page: &Page, sheet: &Arc<StyleSheet>, time_ms: u64) -> Result<Painting, HtmlError> {
         if page.area.is_empty() {
             return Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: vec![] });
         }
-        let bitmap = takumi::render(self.options(page, sheet)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let bitmap = takumi::render(self.options(page, sheet, time_ms)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: bitmap.into_raw() })
     }
 
@@ -83,22 +102,52 @@ impl Typesetter {
             let blue = marker_of_cell(cell);
             css.push_str(&format!("#cell-{cell}{{{LANDMARK};background-color:rgb(255,0,{blue})!important}}\n"));
         }
+        for hit in 0..MOST_HITS {
+            let blue = marker_of_cell(hit);
+            css.push_str(&format!("#hit-{hit}{{{LANDMARK};background-color:rgb(0,255,{blue})!important}}\n"));
+        }
         css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
+        css.push_str(&format!("#window{{{LANDMARK};background-color:rgb(128,0,0)!important}}\n"));
         let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
-        let painting = self.paint(page, &Arc::new(sheet))?;
+        let painting = self.paint(page, &Arc::new(sheet), 0)?;
         let cell =
-            |cell: usize| painting.bounds(|[r, _, b, a]| a > 0 && r > 128 && b.abs_diff(marker_of_cell(cell)) <= 8);
-        let hit = painting.bounds(|[r, g, _, a]| a > 0 && g > r);
+            |cell: usize| painting.bounds(|[r, _, b, a]| a > 0 && r > 192 && b.abs_diff(marker_of_cell(cell)) <= 8);
+        let is_hit = |[r, g, _, a]: [u8; 4]| a > 0 && g > r;
+        let hit = |hit: usize| painting.bounds(|p| is_hit(p) && p[2].abs_diff(marker_of_cell(hit)) <= 8);
+        let mut hits: Vec<Rect> = (0..MOST_HITS).map(hit).take_while(|hit| !hit.is_empty()).collect();
+        let window = painting.bounds(|[r, g, b, a]| a > 0 && (64..=192).contains(&r) && g == 0 && b == 0);
+        if hits.is_empty() && !painting.bounds(is_hit).is_empty() {
+            // Cells and a window may cover its edges.
+            hits.push(painting.bounds(|[_, _, _, a]| a > 0));
+        }
         Ok(Landmarks {
-            // Cells may cover its edges.
-            hit: if hit.is_empty() { hit } else { painting.bounds(|[_, _, _, a]| a > 0) },
+            hits,
             cells: (0..Face::MOST_CELLS).map(cell).take_while(|cell| !cell.is_empty()).collect(),
+            window,
         })
+    }
+
+    /// The style sheet that shows a part of a page and hides the rest.
+    pub fn sheet_of(&self, part: Part, css: &str) -> Result<Arc<StyleSheet>, HtmlError> {
+        let shown = match part {
+            Part::Everything => String::new(),
+            Part::Ground => "#ring,#ring *,#glow,#glow *{visibility:hidden!important}".to_owned(),
+            Part::Only(id) => format!("{ONLY_LANDMARKS}#{id},#{id} *{{visibility:visible!important}}"),
+            Part::GlassShape => format!("{ONLY_LANDMARKS}#glass{{{GLASS}}}"),
+        };
+        let sheet = StyleSheet::parse(&format!("{css}\n{shown}"));
+        sheet.map(Arc::new).map_err(|error| HtmlError::Paint(error.to_string()))
+    }
+
+    /// How wide a strip's content is, in pixels.
+    pub fn strip_width(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<f32, HtmlError> {
+        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        Ok(root.children.iter().map(|child| child.width).fold(0.0, f32::max))
     }
 
     /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
     pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<(), HtmlError> {
-        let root = takumi::measure(self.options(page, sheet)).map_err(|e| HtmlError::Paint(e.to_string()))?;
+        let root = takumi::measure(self.options(page, sheet, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         let canvas = page.canvas;
         let most = MOST_CANVASES * canvas.width.max(canvas.height) as f32;
         match largest(&root) {
@@ -107,7 +156,7 @@ impl Typesetter {
         }
     }
 
-    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>) -> RenderOptions<'_> {
+    fn options(&self, page: &Page, sheet: &Arc<StyleSheet>, time_ms: u64) -> RenderOptions<'_> {
         let mut viewport = Viewport::new((page.area.w, page.area.h)).with_font_size(rem(page.canvas));
         // `vw` and `vh` are the canvas's, whatever part of it is painted.
         let unit = viewport.unit_reference.get_or_insert_default();
@@ -118,31 +167,89 @@ impl Typesetter {
             .fonts(&self.fonts)
             .stylesheet(sheet.clone())
             .dithering(DitheringAlgorithm::OrderedBayer)
+            .time_ms(time_ms)
             .build()
     }
 }
 
 impl Page {
-    /// Parses HTML, to be laid out on a canvas and painted inside of `area`. `<img src="NAME">` shows the image of that name;
-    /// any other source shows nothing.
+    /// Parses HTML, to be laid out at its place on a canvas and painted inside of `area`. `<img src="NAME">` shows the image of
+    /// that name; any other source shows nothing.
     pub fn parse(
+        html: &str,
+        images: &BTreeMap<String, Arc<Photo>>,
+        canvas: Resolution,
+        place: &Style,
+        area: Rect,
+    ) -> Result<Page, HtmlError> {
+        let Rect { x, y, .. } = area;
+        let (width, height) = (canvas.width, canvas.height);
+        let safe = safe_area(canvas, place);
+        let html = format!(
+            r#"<div style="position:absolute;left:-{x}px;top:-{y}px;width:{width}px;height:{height}px;{safe}">{html}</div>"#
+        );
+        Page::of(&html, images, canvas, area)
+    }
+
+    /// One line of HTML as wide as it comes, `height` pixels high; `width` is what it is given at most.
+    pub fn strip(
+        html: &str,
+        images: &BTreeMap<String, Arc<Photo>>,
+        canvas: Resolution,
+        width: u32,
+        height: u32,
+    ) -> Result<Page, HtmlError> {
+        let html = format!(
+            r#"<div style="position:absolute;left:0;top:0;height:{height}px;display:flex;align-items:center;white-space:nowrap">{html}</div>"#
+        );
+        Page::of(&html, images, canvas, Rect { x: 0, y: 0, w: width, h: height })
+    }
+
+    fn of(
         html: &str,
         images: &BTreeMap<String, Arc<Photo>>,
         canvas: Resolution,
         area: Rect,
     ) -> Result<Page, HtmlError> {
-        let html = format!(
-            r#"<div style="position:absolute;left:-{}px;top:-{}px;width:{}px;height:{}px">{html}</div>"#,
-            area.x, area.y, canvas.width, canvas.height
-        );
-
         // No Tailwind: classes mean what the template's own CSS says.
         let options = FromHtmlOptions::builder().max_depth(MOST_DEPTH).tailwind_property("data-no-tailwind").build();
-        let mut node = takumi::from_html(&html, options).map_err(|_| HtmlError::TooDeep)?;
+        let mut node = takumi::from_html(html, options).map_err(|_| HtmlError::TooDeep)?;
         let mut nodes = 0;
         place_images(&mut node, images, &mut nodes);
         if nodes > MOST_NODES { Err(HtmlError::TooManyNodes { nodes }) } else { Ok(Page { node, canvas, area }) }
     }
+
+    /// The part of the canvas that is painted.
+    pub fn area(&self) -> Rect {
+        self.area
+    }
+
+    /// The same page, with another part of the canvas to be painted. Only a strip's part can be chosen after parsing.
+    pub fn of_width(self, width: u32) -> Page {
+        Page { area: Rect { w: width, ..self.area }, ..self }
+    }
+}
+
+/// The box that a layer's markup lies in, as CSS: the safe area, its content at the anchor.
+fn safe_area(canvas: Resolution, place: &Style) -> String {
+    use super::motion::Anchor::*;
+    if place.anchor == Fill {
+        return String::new();
+    }
+    let margin = place.margin * rem(canvas);
+    let across = match place.anchor {
+        TopLeft | Left | BottomLeft => "flex-start",
+        TopRight | Right | BottomRight => "flex-end",
+        Top | Center | Bottom | Fill => "center",
+    };
+    let down = match place.anchor {
+        TopLeft | Top | TopRight => "flex-start",
+        BottomLeft | Bottom | BottomRight => "flex-end",
+        Left | Center | Right | Fill => "center",
+    };
+    format!(
+        "box-sizing:border-box;padding:{margin:.2}px;display:flex;flex-direction:column;align-items:{across};justify-content:{down}"
+    )
 }
 
 fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &mut usize) {
@@ -165,7 +272,7 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
 
 /// What `1rem` is, in pixels: a hundredth of the canvas's shorter side, so that a template scales with it. A portrait canvas
 /// is watched on a phone held upright, where the same share of its width would be too small to read.
-fn rem(canvas: Resolution) -> f32 {
+pub fn rem(canvas: Resolution) -> f32 {
     let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
 }
@@ -203,6 +310,12 @@ const EMBEDDED: [(&str, &[u8]); 2] = [
     ("NotoSans-Bold.ttf", include_bytes!("fonts/NotoSans-Bold.ttf")),
 ];
 
+/// What `#glass` is painted as to find its shape.
+const GLASS: &str = "visibility:visible!important;background-image:none!important;background-color:rgb(0,0,0)!important;\
+    border-color:transparent!important;box-shadow:none!important;opacity:1!important;filter:none!important";
+
+/// Clickable parts of one layer.
+const MOST_HITS: usize = 6;
 const MOST_DEPTH: usize = 32;
 const MOST_NODES: usize = 512;
 /// How many times the canvas's longer side a box may be long.

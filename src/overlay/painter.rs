@@ -1,19 +1,18 @@
 //! Turns layer specs into scenes: values through templates to rasters, each painted once and kept while it fits.
 
+mod job;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minijinja::value::Serde;
-use minijinja::{Value, context};
-use sha2::{Digest, Sha256};
+use job::Job;
 
 use super::digits::Face;
-use super::html::{HtmlError, Page, Typesetter};
-use super::photo::Photo;
-use super::raster::{Painting, Raster, Rect};
-use super::scene::{Cell, Layer, Look, Painted, Phase, Scene};
-use super::template::{Template, TemplateError, Templates};
+use super::html::{HtmlError, Typesetter, rem};
+use super::scene::{Layer, Look, Motion, Painted, Phase, Scene};
+use super::style::Style;
+use super::template::{TemplateError, Templates};
 use super::{Canvas, LayerSpec, PhaseSpec};
 
 /// Folders that go before and beside what is built in.
@@ -77,19 +76,28 @@ impl Painter {
     }
 
     fn layer(&self, spec: &LayerSpec, canvas: Canvas) -> Result<Layer, PaintError> {
+        let style = self.style(spec, canvas)?;
         let phases = spec.phases.iter().map(|phase| {
             let look = match phase.ends {
-                None => Look::Still(self.painted(spec, phase, None, canvas)?),
+                None => Look::Still(self.painted(spec, phase, &style, None, canvas)?),
                 Some(ends) => {
-                    let faces = Face::between(ends, phase.from, phase.until);
-                    let paint = |face| Ok((face, self.painted(spec, phase, Some(face), canvas)?));
-                    Look::Clock { ends, faces: faces.map(paint).collect::<Result<_, PaintError>>()? }
+                    let faces = Face::between(ends, phase.from.or(phase.begins), phase.until);
+                    let paint = |face| Ok((face, self.painted(spec, phase, &style, Some(face), canvas)?));
+                    Look::Clock {
+                        begins: phase.begins,
+                        ends,
+                        faces: faces.map(paint).collect::<Result<_, PaintError>>()?,
+                    }
                 }
             };
             Ok(Phase { from: phase.from, until: phase.until, look })
         });
         let phases = phases.collect::<Result<_, PaintError>>()?;
-        Ok(Layer { id: spec.id.clone(), hit: spec.hit.clone(), ground: spec.ground, phases })
+        let Style { enter, exit, change, emphasis, digits, scroll, .. } = style;
+        let scroll = f64::from(scroll * rem(canvas.resolution));
+        let motion = Motion { enter, exit, change, emphasis, digits, scroll };
+        let (id, hits) = (spec.id.clone(), spec.hits.clone());
+        Ok(Layer { id, z: spec.z, hits, ground: spec.ground, phases, motion })
     }
 
     /// A template's painting, by the template before the built-in one; where a folder's fails, the built-in one serves.
@@ -97,159 +105,42 @@ impl Painter {
         &self,
         spec: &LayerSpec,
         phase: &PhaseSpec,
+        style: &Style,
         face: Option<Face>,
         canvas: Canvas,
     ) -> Result<Arc<Painted>, PaintError> {
         let in_template = |source| PaintError::Template { layer: spec.id.clone(), source };
         let template = self.templates.get(&spec.template).map_err(in_template)?;
-        let job = Job { spec, phase, face, canvas };
-        match (self.kept_or_painted(template, &job), self.templates.behind(&spec.template)) {
+        let (templates, typesetter) = (&self.templates, &self.typesetter);
+        let job = Job { templates, typesetter, template, spec, phase, style, face, canvas };
+        match (self.kept_or_painted(&job), self.templates.behind(&spec.template)) {
             (Err(error), Some(built_in)) => {
                 tracing::warn!("the built-in template serves: {error}");
-                self.kept_or_painted(built_in, &job)
+                self.kept_or_painted(&Job { template: built_in, ..job })
             }
             (painted, _) => painted,
         }
     }
 
-    fn kept_or_painted(&self, template: &Template, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
-        let key = job.key(template);
+    fn kept_or_painted(&self, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
+        let key = job.key();
         if let Some(painted) = self.kept().get(&key) {
             return Ok(painted);
         }
-        let painted = Arc::new(self.paint_anew(template, job)?);
+        let painted = Arc::new(job.paint()?);
         self.kept().put(key, painted.clone());
         Ok(painted)
     }
 
-    fn paint_anew(&self, template: &Template, job: &Job<'_>) -> Result<Painted, PaintError> {
-        let in_html =
-            |source| PaintError::Html { layer: job.spec.id.clone(), template: job.spec.template.clone(), source };
-        let whole = Rect::of(job.canvas.resolution);
-        let page = self.page(template, job, 0, whole)?;
-        self.typesetter.check(&page, &template.sheet).map_err(in_html)?;
-        let painting = self.typesetter.paint(&page, &template.sheet).map_err(in_html)?;
-        let ink = painting.ink();
-        let cropped = |area| if template.croppable { area } else { whole };
-        let page = self.page(template, job, 0, cropped(ink))?;
-        let landmarks = self.typesetter.landmarks(&page, &template.css).map_err(in_html)?;
-        let cells = apart(&landmarks.cells);
-        let hit = if landmarks.hit.is_empty() { painting.bounds(|pixel| pixel[3] > 0) } else { landmarks.hit };
-        let cut = |painting: &Painting| -> Vec<Raster> {
-            cells.iter().map(|cell| Raster::of(painting, job.canvas.colour, *cell, &[])).collect()
-        };
-        let base = Raster::of(&painting, job.canvas.colour, ink, &cells);
-        // Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
-        let area = cropped(around(&cells).within(whole));
-        let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
-        for digit in 0..if cells.is_empty() { 0 } else { 10 } {
-            let cuts = match digit {
-                0 => cut(&painting),
-                _ => {
-                    let page = self.page(template, job, digit, area)?;
-                    cut(&self.typesetter.paint(&page, &template.sheet).map_err(in_html)?)
-                }
-            };
-            looks.iter_mut().zip(cuts).for_each(|(looks, cut)| looks.push(cut));
-        }
-        let cells = cells.into_iter().zip(looks).map(|(area, looks)| {
-            let digits: Result<[Raster; 10], _> = looks.try_into();
-            Cell { area, digits: digits.unwrap_or_default() }
-        });
-        Ok(Painted { base, cells: cells.collect(), hit })
-    }
-
-    /// The template with its values, and one digit in every cell.
-    fn page(&self, template: &Template, job: &Job<'_>, digit: u8, area: Rect) -> Result<Page, PaintError> {
-        let in_template = |source| PaintError::Template { layer: job.spec.id.clone(), source };
-        let html = self.templates.render(template, &job.values(digit)).map_err(in_template)?;
-        Page::parse(&html, &job.phase.images, job.canvas.resolution, area).map_err(|source| PaintError::Html {
-            layer: job.spec.id.clone(),
-            template: job.spec.template.clone(),
-            source,
-        })
+    /// How a layer's kind lies and moves on a canvas.
+    fn style(&self, _: &LayerSpec, _: Canvas) -> Result<Style, PaintError> {
+        Ok(Style::default())
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // What is kept is whole at every moment: a panic elsewhere leaves nothing half-done in it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// One painting to make.
-struct Job<'a> {
-    spec: &'a LayerSpec,
-    phase: &'a PhaseSpec,
-    face: Option<Face>,
-    canvas: Canvas,
-}
-
-impl Job<'_> {
-    /// Names everything that the painting depends on.
-    fn key(&self, template: &Template) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        add(template.source.as_bytes());
-        add(self.phase.values.to_string().as_bytes());
-        for (name, photo) in &self.phase.images {
-            add(name.as_bytes());
-            add(&photo.hash());
-        }
-        add(format!("{:?} {:?}", self.face, self.canvas).as_bytes());
-        hash.finalize().into()
-    }
-
-    /// What a template sees: the phase's values, `canvas`, the names in `images`, and the `clock` when digits are to be.
-    fn values(&self, digit: u8) -> Value {
-        let size = self.canvas.resolution;
-        let sized = |photo: &Photo| context! { width => photo.width(), height => photo.height() };
-        let images = Value::from_pairs(self.phase.images.iter().map(|(name, photo)| (&**name, sized(photo))));
-        let mut cells = 0..;
-        // `cell` is for `id`; a mark between digits has none.
-        let clock: Option<Vec<Value>> = self.face.map(|face| {
-            let place = |c| match c {
-                '0' => context! { cell => cells.next().map(|n| format!("cell-{n}")), text => digit.to_string() },
-                mark => context! { text => mark.to_string() },
-            };
-            face.pattern().chars().map(place).collect()
-        });
-        let portrait = size.height > size.width;
-        context! {
-            canvas => context! { width => size.width, height => size.height, portrait => portrait },
-            images => images,
-            clock => clock,
-            ..Value::from(Serde(&self.phase.values))
-        }
-    }
-}
-
-/// Cells as whole chroma samples, none over another. Cells that a template sets two pixels apart are cut exactly.
-fn apart(cells: &[Rect]) -> Vec<Rect> {
-    let mut apart: Vec<Rect> = vec![];
-    for cell in cells {
-        let mut cell = cell.even();
-        if let Some(before) = apart.last()
-            && before.y < cell.bottom()
-            && cell.y < before.bottom()
-            && (before.x..before.right()).contains(&cell.x)
-        {
-            let right = cell.right();
-            cell.x = before.right();
-            cell.w = right.saturating_sub(cell.x);
-        }
-        apart.push(cell);
-    }
-    apart
-}
-
-/// Every cell, and the pixels beside them that their chroma takes in.
-fn around(cells: &[Rect]) -> Rect {
-    let all = cells.iter().copied().fold(Rect::default(), Rect::union);
-    let (x, y) = (all.x.saturating_sub(2), all.y.saturating_sub(2));
-    Rect { x, y, w: all.right() + 2 - x, h: all.bottom() + 2 - y }
 }
 
 /// Paintings by what they depend on. Bounded: the one that was not used for the longest time goes first.
@@ -291,10 +182,14 @@ const MOST_SIDE: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
+    use super::super::html::Page;
+    use super::super::photo::Photo;
+    use super::super::raster::{Moves, Painting, Raster, Rect};
     use super::*;
     use crate::media::{Colour, MediaTime, Pool, Resolution};
     use crate::overlay::Ground;
     use crate::overlay::compose::cpu;
+    use minijinja::{Value, context};
     use serde_json::json;
     use std::collections::BTreeMap;
     use std::fs;
@@ -315,7 +210,7 @@ mod tests {
             template: "countdown".into(),
             z: 1,
             ground: None,
-            hit: None,
+            hits: vec![],
             phases: vec![
                 PhaseSpec {
                     from: Some(MediaTime::ZERO),
@@ -338,7 +233,7 @@ mod tests {
             template: "card".into(),
             z: 0,
             ground: None,
-            hit: Some("candle".into()),
+            hits: vec!["candle".into()],
             phases: vec![
                 PhaseSpec { until: Some(ENDS), values: offer, ..PhaseSpec::default() },
                 PhaseSpec { from: Some(ENDS), values: regular, ..PhaseSpec::default() },
@@ -351,7 +246,7 @@ mod tests {
         let canvas = scene.canvas();
         let mut picture = Pool::new(canvas.resolution).take(canvas.colour);
         picture.fill([90, 120, 140]);
-        cpu::draw(&scene.frame(at, Ground::Live), &mut picture);
+        cpu::draw(&scene.frame(at, Ground::Live), &mut picture, &mut cpu::Scratch::default());
         picture.planes_mut().into_iter().flat_map(|(samples, _)| samples.iter().copied()).collect()
     }
 
@@ -375,19 +270,23 @@ mod tests {
                     false => context! { text => c.to_string() },
                 })
                 .collect();
-            let job = Job { spec: &spec, phase: &spec.phases[0], face: Some(Face::Minutes), canvas };
-            let values = context! { clock => clock, ..job.values(0) };
             let template = painter.templates.get("countdown").unwrap();
+            let style = painter.style(&spec, canvas).unwrap();
+            let (templates, typesetter) = (&painter.templates, &painter.typesetter);
+            let (phase, face) = (&spec.phases[0], Some(Face::Minutes));
+            let job = Job { templates, typesetter, template, spec: &spec, phase, style: &style, face, canvas };
+            let values = context! { clock => clock, ..job.values(0) };
             let html = painter.templates.render(template, &values).unwrap();
-            let page = Page::parse(&html, &BTreeMap::new(), canvas.resolution, Rect::of(canvas.resolution)).unwrap();
-            let painting = painter.typesetter.paint(&page, &template.sheet).unwrap();
-            let base = Raster::of(&painting, canvas.colour, painting.ink(), &[]);
+            let page =
+                Page::parse(&html, &BTreeMap::new(), canvas.resolution, &style, Rect::of(canvas.resolution)).unwrap();
+            let painting = painter.typesetter.paint(&page, &template.sheet, 0).unwrap();
+            let base = Raster::of(&painting, canvas.colour, painting.ink(), &[], Moves::EVEN);
             let phase =
                 Phase { from: None, until: None, look: Look::Still(Arc::new(Painted { base, ..Painted::default() })) };
             let whole = Scene::new(
                 1,
                 canvas,
-                vec![Layer { id: "countdown".into(), hit: None, ground: None, phases: vec![phase] }],
+                vec![Layer { id: "countdown".into(), hits: vec![], ground: None, phases: vec![phase] }],
             );
             assert!(pixels(&scene, at) == pixels(&whole, at), "{canvas:?}");
         }
@@ -437,7 +336,7 @@ mod tests {
         let scene = painter().paint(1, &[card()], HD).unwrap();
         let mut picture = Pool::new(Resolution::new(640, 360)).take(Colour::BT601);
         picture.fill([1, 2, 3]);
-        cpu::draw(&scene.frame(MediaTime::ZERO, Ground::Live), &mut picture);
+        cpu::draw(&scene.frame(MediaTime::ZERO, Ground::Live), &mut picture, &mut cpu::Scratch::default());
         assert!(picture.plane_mut(0).0.iter().all(|luma| *luma == 1));
     }
 
@@ -469,8 +368,8 @@ mod tests {
         let second = painter.paint(2, &[card(), countdown()], HD).unwrap();
         assert_eq!(painter.kept().paintings.len(), made);
         assert!(std::ptr::eq(
-            first.rasters(MediaTime::ZERO, Ground::Live).next().unwrap(),
-            second.rasters(MediaTime::ZERO, Ground::Live).next().unwrap()
+            first.frame(MediaTime::ZERO, Ground::Live).draws()[0].raster,
+            second.frame(MediaTime::ZERO, Ground::Live).draws()[0].raster
         ));
         let mut changed = card();
         changed.phases[0].values["title"] = "Lamp".into();
@@ -486,7 +385,7 @@ mod tests {
                 area: Rect { w: 4096, h: 2048, ..Rect::default() },
                 rgba: vec![255; 4096 * 2048 * 4],
             };
-            let base = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+            let base = Raster::of(&painting, Colour::BT709, painting.ink(), &[], Moves::EVEN);
             Arc::new(Painted { base, ..Painted::default() })
         };
         let mut kept = Kept::default();

@@ -1,5 +1,7 @@
 //! A painted layer in the picture's own terms: premultiplied Y'CbCr with alpha, 4:2:0, only where there is ink.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::media::Resolution;
 use crate::media::frame::{Colour, Matrix, Range};
 
@@ -64,70 +66,213 @@ impl Rect {
     }
 }
 
-/// Ready to blend at its place: for each plane the runs of samples that cover anything.
+/// Ready to blend: a layer's samples where it was painted, and where it may be moved to by whole pixels.
 ///
 /// A sample is `s = a · component`, 0..=65025 where `a` is alpha 0..=255, so that blending over `d` is
 /// `x = s + d(255−a) + 128; d' = (x + (x>>8)) >> 8` in 16 bits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Raster {
+    /// Like no other raster's of this process: what a cache elsewhere knows it by.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
+    pub(super) id: u64,
     pub(super) luma: Plane,
-    pub(super) chroma: [Plane; 2],
+    /// By the parity of the move, `dx & 1 | (dy & 1) << 1`: an odd move pairs other pixels into a chroma sample. Absent where no
+    /// such move was promised.
+    pub(super) chroma: [Option<[Plane; 2]>; 4],
 }
 
-/// One plane's runs, from top to bottom.
+/// One plane, dense; places are in the plane's own samples, on a canvas that the layer was not moved on.
 #[derive(Debug, Default)]
 pub(super) struct Plane {
-    pub(super) runs: Vec<Run>,
+    pub(super) x: i32,
+    pub(super) y: i32,
+    pub(super) w: u32,
+    pub(super) h: u32,
     pub(super) s: Vec<u16>,
     pub(super) a: Vec<u8>,
+    /// What covers anything, from top to bottom.
+    pub(super) runs: Vec<Run>,
+    /// Of a ring, each sample's angle: clockwise from the top, 256 to the turn. Else empty.
+    pub(super) angles: Vec<u8>,
 }
 
-/// Neighbouring samples of one row; `start` is where they begin in the plane's samples.
+/// Neighbouring samples of one row, counted from the plane's corner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) x: u32,
     pub(super) y: u32,
-    pub(super) start: u32,
     pub(super) len: u32,
+}
+
+/// By which parities a raster can be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Moves(u8);
+
+impl Moves {
+    /// By even distances only.
+    pub const EVEN: Moves = Moves(0b0001);
+    pub const ACROSS: Moves = Moves(0b0011);
+    pub const DOWN: Moves = Moves(0b0101);
+    pub const ANY: Moves = Moves(0b1111);
+
+    pub fn of(across: bool, down: bool) -> Moves {
+        match (across, down) {
+            (false, false) => Moves::EVEN,
+            (true, false) => Moves::ACROSS,
+            (false, true) => Moves::DOWN,
+            (true, true) => Moves::ANY,
+        }
+    }
+
+    pub fn and(self, other: Moves) -> Moves {
+        let both = self.0 | other.0;
+        // Across and down is also both at once.
+        if both == Moves::ACROSS.0 | Moves::DOWN.0 { Moves::ANY } else { Moves(both) }
+    }
+
+    fn parities(self) -> impl Iterator<Item = usize> {
+        (0..4).filter(move |parity| self.0 >> parity & 1 == 1)
+    }
 }
 
 impl Raster {
     /// What `painting` shows inside of `area`, without what it shows inside of `holes`; each rectangle is taken as
     /// whole chroma samples. Chroma is filtered before it is cut, so pieces of a painting laid side by side are the painting.
-    pub fn of(painting: &Painting, colour: Colour, area: Rect, holes: &[Rect]) -> Raster {
-        let area = area.even().within(painting.area);
+    pub fn of(painting: &Painting, colour: Colour, area: Rect, holes: &[Rect], moves: Moves) -> Raster {
+        let area = Span::of(area.even().within(painting.area));
+        // An odd move brings the first column and row into samples before them.
+        let area = if moves == Moves::EVEN || area.is_empty() { area } else { area.grown(2) };
         let convert = Convert::to(colour);
-        let holes: Vec<Rect> = holes.iter().map(|hole| hole.even().within(area)).collect();
-        let mut raster = Raster::default();
+        let holes: Vec<Span> = holes.iter().map(|hole| Span::of(hole.even().within(painting.area))).collect();
         let mut row = vec![];
+        let mut luma = Plane::new(area);
         for y in area.y..area.bottom() {
             row.clear();
-            row.extend(painting.row(y, area).iter().map(|pixel| convert.luma(*pixel)));
+            row.extend((area.x..area.right()).map(|x| convert.luma(painting.pixel(x, y))));
             for hole in holes.iter().filter(|hole| (hole.y..hole.bottom()).contains(&y)) {
-                row[(hole.x - area.x) as usize..][..hole.w as usize].fill((0, 0));
+                hole.columns_of(area).for_each(|x| row[x] = (0, 0));
             }
-            raster.luma.push_row(area.x, y, &row);
+            luma.push_row(&row);
         }
-        let mut columns = vec![];
-        let [cb, cr] = &mut raster.chroma;
-        for y in (area.y..area.bottom()).step_by(2) {
-            painting.columns(y, area, &mut columns);
-            for (plane, coefficients) in [(&mut *cb, convert.chroma[0]), (&mut *cr, convert.chroma[1])] {
-                row.clear();
-                row.extend(columns.windows(3).step_by(2).map(|taps| chroma(coefficients, taps)));
-                for hole in holes.iter().filter(|hole| (hole.y..hole.bottom()).contains(&y)) {
-                    row[((hole.x - area.x) / 2) as usize..][..hole.w as usize / 2].fill((0, 0));
-                }
-                plane.push_row(area.x / 2, y / 2, &row);
+        let mut chroma = [const { None }; 4];
+        for parity in moves.parities() {
+            chroma[parity] = Some(chroma_planes(painting, &convert, area, &holes, parity));
+        }
+        Raster { id: next_id(), luma, chroma }
+    }
+
+    /// The same as a ring about the middle of `around`: each sample knows its angle.
+    pub fn ring(mut self, around: Rect) -> Raster {
+        let centre = (
+            f64::from(around.x) + f64::from(around.w) / 2.0 - 0.5,
+            f64::from(around.y) + f64::from(around.h) / 2.0 - 0.5,
+        );
+        self.luma.turn(|x, y| (f64::from(x) - centre.0, f64::from(y) - centre.1));
+        for (parity, planes) in self.chroma.iter_mut().enumerate() {
+            let (ox, oy) = ((parity & 1) as f64, (parity >> 1) as f64);
+            for plane in planes.iter_mut().flatten() {
+                let place = |x, y| (2.0 * f64::from(x) - ox - centre.0, 2.0 * f64::from(y) + 0.5 - oy - centre.1);
+                plane.turn(place);
             }
         }
-        raster
+        self
     }
 
     /// Bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        let plane = |plane: &Plane| plane.s.len() * 3 + plane.runs.len() * size_of::<Run>();
-        plane(&self.luma) + self.chroma.iter().map(plane).sum::<usize>()
+        let plane = |plane: &Plane| plane.s.len() * 3 + plane.runs.len() * size_of::<Run>() + plane.angles.len();
+        plane(&self.luma) + self.chroma.iter().flatten().flatten().map(plane).sum::<usize>()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.luma.runs.is_empty()
+    }
+
+    /// The nearest move that it can make.
+    pub(super) fn possible(&self, dx: i32, dy: i32) -> (i32, i32) {
+        let can = |dx, dy| self.chroma[parity(dx, dy)].is_some();
+        let nearest = [(dx, dy), (dx, dy & !1), (dx & !1, dy)].into_iter().find(|(dx, dy)| can(*dx, *dy));
+        nearest.unwrap_or((dx & !1, dy & !1))
+    }
+}
+
+impl Default for Raster {
+    fn default() -> Raster {
+        Raster { id: next_id(), luma: Plane::default(), chroma: [Some(Default::default()), None, None, None] }
+    }
+}
+
+/// Of a move, which of a raster's chroma planes it takes.
+pub(super) fn parity(dx: i32, dy: i32) -> usize {
+    (dx & 1 | (dy & 1) << 1) as usize
+}
+
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Both chroma planes of an area that was moved by a parity. A sample belongs to whichever piece its top left pixel belongs to.
+fn chroma_planes(painting: &Painting, convert: &Convert, area: Span, holes: &[Span], parity: usize) -> [Plane; 2] {
+    let (ox, oy) = ((parity & 1) as i32, (parity >> 1) as i32);
+    let sampled = area.sampled(ox, oy);
+    let mut planes = [Plane::new(sampled), Plane::new(sampled)];
+    let (mut columns, mut row) = (vec![], vec![]);
+    for y in sampled.y..sampled.bottom() {
+        painting.columns(2 * sampled.x - ox - 1, 2 * y - oy, sampled.w as usize * 2 + 1, &mut columns);
+        for (plane, coefficients) in planes.iter_mut().zip(convert.chroma) {
+            row.clear();
+            row.extend(columns.windows(3).step_by(2).map(|taps| chroma(coefficients, taps)));
+            for hole in holes.iter().map(|hole| hole.sampled(ox, oy)) {
+                if (hole.y..hole.bottom()).contains(&y) {
+                    hole.columns_of(sampled).for_each(|x| row[x] = (0, 0));
+                }
+            }
+            plane.push_row(&row);
+        }
+    }
+    planes
+}
+
+/// A rectangle that may lie beyond the canvas.
+#[derive(Clone, Copy)]
+struct Span {
+    x: i32,
+    y: i32,
+    w: u32,
+    h: u32,
+}
+
+impl Span {
+    fn of(rect: Rect) -> Span {
+        Span { x: rect.x as i32, y: rect.y as i32, w: rect.w, h: rect.h }
+    }
+
+    fn is_empty(self) -> bool {
+        self.w == 0 || self.h == 0
+    }
+
+    fn right(self) -> i32 {
+        self.x + self.w as i32
+    }
+
+    fn bottom(self) -> i32 {
+        self.y + self.h as i32
+    }
+
+    fn grown(self, by: u32) -> Span {
+        Span { x: self.x - by as i32, y: self.y - by as i32, w: self.w + 2 * by, h: self.h + 2 * by }
+    }
+
+    /// The chroma samples whose top left pixels lie in it, once it was moved by an offset of 0 or 1.
+    fn sampled(self, ox: i32, oy: i32) -> Span {
+        Span { x: (self.x + ox + 1) >> 1, y: (self.y + oy + 1) >> 1, w: self.w / 2, h: self.h / 2 }
+    }
+
+    /// Its columns as places in a row of another.
+    fn columns_of(self, other: Span) -> std::ops::Range<usize> {
+        let place = |x: i32| (x - other.x).clamp(0, other.w as i32) as usize;
+        place(self.x)..place(self.right())
     }
 }
 
@@ -157,57 +302,80 @@ impl Painting {
         bounds
     }
 
-    /// A row's pixels inside of `area`, which lies inside of the painting's.
-    fn row(&self, y: u32, area: Rect) -> &[[u8; 4]] {
-        let start = (y - self.area.y) as usize * self.area.w as usize + (area.x - self.area.x) as usize;
-        &self.rgba.as_chunks::<4>().0[start..start + area.w as usize]
+    /// Where it differs from another painting of the same area.
+    pub fn difference(&self, other: &Painting) -> Rect {
+        let rows = self.rgba.as_chunks::<4>().0.iter().zip(other.rgba.as_chunks::<4>().0).enumerate();
+        let width = self.area.w.max(1) as usize;
+        let different = rows.filter(|(_, (a, b))| a != b).map(|(index, _)| index);
+        let pixel = |index: usize| {
+            let (x, y) = ((index % width) as u32, (index / width) as u32);
+            Rect { x: self.area.x + x, y: self.area.y + y, w: 1, h: 1 }
+        };
+        different.map(pixel).fold(Rect::default(), Rect::union)
     }
 
-    /// Two rows' pixels added up, premultiplied, from one column left of `area` on.
-    fn columns(&self, y: u32, area: Rect, columns: &mut Vec<[u32; 4]>) {
-        let left = area.x.saturating_sub(1).max(self.area.x);
-        let wide = Rect { x: left, w: area.right() - left, ..area };
+    /// A pixel of the canvas; transparent outside of what was painted.
+    pub(super) fn pixel(&self, x: i32, y: i32) -> [u8; 4] {
+        let (column, row) = (i64::from(x) - i64::from(self.area.x), i64::from(y) - i64::from(self.area.y));
+        if (0..i64::from(self.area.w)).contains(&column) && (0..i64::from(self.area.h)).contains(&row) {
+            self.rgba.as_chunks::<4>().0[row as usize * self.area.w as usize + column as usize]
+        } else {
+            [0; 4]
+        }
+    }
+
+    /// Two rows' pixels from `x` on, premultiplied and added up.
+    fn columns(&self, x: i32, y: i32, len: usize, columns: &mut Vec<[u32; 4]>) {
+        let premultiplied = |x, y| {
+            let [r, g, b, a] = self.pixel(x, y).map(u32::from);
+            [r * a, g * a, b * a, a]
+        };
         columns.clear();
-        let premultiplied = |[r, g, b, a]: [u32; 4]| [r * a, g * a, b * a, a];
-        let rows = self.row(y, wide).iter().zip(self.row(y + 1, wide));
-        columns.extend(rows.map(|(above, below)| {
-            let (above, below) = (premultiplied(above.map(u32::from)), premultiplied(below.map(u32::from)));
+        columns.extend((x..).take(len).map(|x| {
+            // The picture's left edge stands in for what lies beyond it.
+            let x = if self.area.x == 0 { x.max(0) } else { x };
+            let (above, below) = (premultiplied(x, y), premultiplied(x, y + 1));
             std::array::from_fn(|c| above[c] + below[c])
         }));
-        if left == area.x {
-            // The picture's edge stands in for what lies beyond it; beyond the painting's own there is nothing.
-            let beyond = if area.x == 0 { columns.first().copied() } else { None };
-            columns.insert(0, beyond.unwrap_or_default());
-        }
     }
 }
 
 impl Plane {
-    /// Adds a row's samples, leaving out the gaps that are worth leaving out.
-    fn push_row(&mut self, x: u32, y: u32, row: &[(u16, u8)]) {
-        let mut gap = 0;
+    fn new(span: Span) -> Plane {
+        let len = span.w as usize * span.h as usize;
+        let (s, a) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        Plane { x: span.x, y: span.y, w: span.w, h: span.h, s, a, ..Plane::default() }
+    }
+
+    /// Adds the next row's samples, and the runs of those worth looking at.
+    fn push_row(&mut self, row: &[(u16, u8)]) {
+        let y = self.s.len() as u32 / self.w.max(1);
         let mut open: Option<Run> = None;
-        for (x, &(s, a)) in (x..).zip(row) {
-            if a == 0 {
-                gap += 1;
-                continue;
-            }
-            if gap >= SHORTEST_GAP {
-                self.runs.extend(open.take());
-            }
-            match &mut open {
-                Some(run) => {
-                    run.len += gap + 1;
-                    self.s.resize(self.s.len() + gap as usize, 0);
-                    self.a.resize(self.a.len() + gap as usize, 0);
-                }
-                None => open = Some(Run { x, y, start: self.s.len() as u32, len: 1 }),
-            }
+        for (x, &(s, a)) in (0..).zip(row) {
             self.s.push(s);
             self.a.push(a);
-            gap = 0;
+            if a == 0 {
+                continue;
+            }
+            match &mut open {
+                Some(run) if x - (run.x + run.len) < SHORTEST_GAP => run.len = x + 1 - run.x,
+                _ => self.runs.extend(open.replace(Run { x, y, len: 1 })),
+            }
         }
         self.runs.extend(open);
+    }
+
+    /// Gives every sample its angle, from where it lies as seen from the middle: x to the right, y down.
+    fn turn(&mut self, place: impl Fn(i32, i32) -> (f64, f64)) {
+        let angle = |x: i32, y: i32| {
+            let (right, down) = place(x, y);
+            let turn = (right.atan2(-down) / std::f64::consts::TAU).rem_euclid(1.0);
+            (turn * 256.0).min(255.0) as u8
+        };
+        let (x, y) = (self.x, self.y);
+        let rows = (y..).take(self.h as usize);
+        self.angles =
+            rows.flat_map(|y| (x..).take(self.w as usize).map(move |x| (x, y))).map(|(x, y)| angle(x, y)).collect();
     }
 }
 

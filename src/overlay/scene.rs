@@ -1,11 +1,19 @@
 //! A scene: every layer with every phase it will go through, as a pure function of media time.
+//!
+//! Scenes follow one another. [`Scene::following`] takes over from the one before when each layer came, keeps those that leave
+//! until they are gone, and remembers what a layer looked like before it changed, so that motion runs on over any number of
+//! changes: what is on the picture is a function of the scenes and their moments, and of nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::compose::DrawList;
+use super::compose::glass::Mask;
+use super::compose::{Draw, DrawList, Fx, Glass, Scale};
 use super::digits::{Face, Reading};
+use super::motion::{Change, ChangeKind, Digits, Emphasis, EmphasisKind, Transition};
+use super::pose::{Pose, WHOLE, length, share, swell, turn};
 use super::raster::{Raster, Rect};
 use super::{Canvas, Ground};
 use crate::media::MediaTime;
@@ -16,7 +24,7 @@ pub struct Scene {
     rev: u64,
     canvas: Canvas,
     /// From the back to the front.
-    layers: Vec<Layer>,
+    layers: Vec<Placed>,
 }
 
 /// A place on the picture that can be clicked. Normalised: 0..1 of the picture's width and height.
@@ -32,12 +40,39 @@ pub struct Hit {
     pub h: f64,
 }
 
+/// A layer and its time on the picture.
+#[derive(Clone, Debug)]
+struct Placed {
+    layer: Arc<Layer>,
+    /// When it came; it was there from the beginning when absent.
+    came: Option<MediaTime>,
+    /// When it was taken off: it is on its way out.
+    gone: Option<MediaTime>,
+    /// What it was until when, where a change made it another.
+    was: Option<(Arc<Layer>, MediaTime)>,
+}
+
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) id: String,
-    pub(super) hit: Option<String>,
+    pub(super) z: i32,
+    /// What its clickable parts mean, in their order.
+    pub(super) hits: Vec<String>,
     pub(super) ground: Option<Ground>,
     pub(super) phases: Vec<Phase>,
+    pub(super) motion: Motion,
+}
+
+/// How a layer moves.
+#[derive(Clone, Debug)]
+pub(super) struct Motion {
+    pub(super) enter: Transition,
+    pub(super) exit: Transition,
+    pub(super) change: Change,
+    pub(super) emphasis: Option<Emphasis>,
+    pub(super) digits: Digits,
+    /// By how many pixels a second its strip runs to the left; to the right when negative.
+    pub(super) scroll: f64,
 }
 
 #[derive(Debug)]
@@ -53,6 +88,8 @@ pub(super) enum Look {
     Still(Arc<Painted>),
     /// One painting for each face that the countdown goes through.
     Clock {
+        /// When it began to run, which says how much of a ring is full.
+        begins: Option<MediaTime>,
         ends: MediaTime,
         faces: Vec<(Face, Arc<Painted>)>,
     },
@@ -61,11 +98,22 @@ pub(super) enum Look {
 /// A template painted once.
 #[derive(Debug, Default)]
 pub(super) struct Painted {
-    /// Everything but the digits.
+    /// Everything but the digits and what moves by itself.
     pub(super) base: Raster,
+    /// The turn of a template's own animation: lies over the base.
+    pub(super) film: Option<Film>,
     pub(super) cells: Vec<Cell>,
-    /// The part that is clicked.
-    pub(super) hit: Rect,
+    /// What empties with the time left.
+    pub(super) ring: Option<Raster>,
+    /// What swells and fades.
+    pub(super) glow: Option<Raster>,
+    /// The shape behind which the picture is frosted.
+    pub(super) glass: Option<Mask>,
+    pub(super) strip: Option<Strip>,
+    /// Everything that it covers.
+    pub(super) area: Rect,
+    /// The parts that are clicked.
+    pub(super) hits: Vec<Rect>,
 }
 
 /// A place for one digit: the ten ways it can look.
@@ -75,14 +123,48 @@ pub(super) struct Cell {
     pub(super) digits: [Raster; 10],
 }
 
+/// Frames that are shown in turn.
+#[derive(Debug)]
+pub(super) struct Film {
+    pub(super) period: Duration,
+    pub(super) frames: Vec<Raster>,
+}
+
+/// What runs through a window.
+#[derive(Debug)]
+pub(super) struct Strip {
+    /// Painted from the canvas's corner on.
+    pub(super) raster: Raster,
+    /// Pixels from one turn to the next; even.
+    pub(super) period: u32,
+    pub(super) window: Rect,
+}
+
 impl Scene {
     pub(super) fn new(rev: u64, canvas: Canvas, layers: Vec<Layer>) -> Scene {
-        Scene { rev, canvas, layers }
+        let placed = |layer| Placed { layer: Arc::new(layer), came: None, gone: None, was: None };
+        Scene { rev, canvas, layers: layers.into_iter().map(placed).collect() }
     }
 
     /// A scene that shows nothing.
     pub fn empty(rev: u64, canvas: Canvas) -> Scene {
         Scene::new(rev, canvas, vec![])
+    }
+
+    /// The same scene, taking over from another one at a moment: layers that both have stay where they are, new ones come in
+    /// from then on, and the old one's others leave.
+    pub fn following(&self, before: Option<&Scene>, from: MediaTime) -> Scene {
+        let Some(before) = before.filter(|before| before.canvas == self.canvas) else {
+            // Nothing of another size can stay.
+            return Scene { rev: self.rev, canvas: self.canvas, layers: self.layers.clone() };
+        };
+        let mut layers: Vec<Placed> = self.layers.iter().map(|placed| placed.following(before, from)).collect();
+        let leaving = before.layers.iter().filter(|old| !self.layers.iter().any(|new| new.layer.id == old.layer.id));
+        let leaving = leaving.map(|old| Placed { gone: old.gone.or(Some(from)), ..old.clone() });
+        layers.extend(leaving.filter(|old| !old.is_over(from)));
+        // Stable: new layers keep their order, and what leaves lies before them at the same height.
+        layers.sort_by_key(|placed| placed.layer.z);
+        Scene { rev: self.rev, canvas: self.canvas, layers }
     }
 
     /// The revision of the show that it shows.
@@ -96,25 +178,37 @@ impl Scene {
 
     /// What it shows at a moment, over a ground.
     pub fn frame(&self, at: MediaTime, ground: Ground) -> DrawList<'_> {
-        DrawList::new(self, at, ground)
+        let mut list = DrawList::new(self);
+        for placed in &self.layers {
+            if placed.layer.ground.is_none_or(|wanted| wanted == ground) {
+                placed.draw(at, self.canvas, &mut list);
+            }
+        }
+        list
     }
 
-    /// What can be clicked at a moment, from the back to the front.
+    /// What can be clicked at a moment, from the back to the front: where it comes to rest, since a click on a card that slides in
+    /// is meant for the card.
     pub fn hits(&self, at: MediaTime) -> Vec<Hit> {
         let size = self.canvas.resolution;
         let (width, height) = (f64::from(size.width), f64::from(size.height));
-        let hit = |layer: &Layer| {
-            let (tag, area) = (layer.hit.clone()?, layer.painted(at)?.hit);
-            let (x, y) = (f64::from(area.x) / width, f64::from(area.y) / height);
-            let (w, h) = (f64::from(area.w) / width, f64::from(area.h) / height);
-            (!area.is_empty()).then(|| Hit { id: layer.id.clone(), tag, x, y, w, h })
+        let hits = |placed: &Placed| {
+            let layer = placed.layer.clone();
+            let areas =
+                if placed.gone.is_none() { layer.painted(at).map(|painted| painted.hits.clone()) } else { None };
+            areas.unwrap_or_default().into_iter().enumerate().filter_map(move |(index, area)| {
+                let tag = layer.hits.get(index)?.clone();
+                let (x, y) = (f64::from(area.x) / width, f64::from(area.y) / height);
+                let (w, h) = (f64::from(area.w) / width, f64::from(area.h) / height);
+                (!area.is_empty()).then(|| Hit { id: layer.id.clone(), tag, x, y, w, h })
+            })
         };
-        self.layers.iter().filter_map(hit).collect()
+        self.layers.iter().flat_map(hits).collect()
     }
 
     /// The next moment after `at` when a phase begins or ends.
     pub fn next_change(&self, at: MediaTime) -> Option<MediaTime> {
-        let phases = self.layers.iter().flat_map(|layer| &layer.phases);
+        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
         phases.flat_map(|phase| [phase.from, phase.until]).flatten().filter(|change| *change > at).min()
     }
 
@@ -131,18 +225,112 @@ impl Scene {
 
     /// Bytes of memory that its rasters take; rasters shared between phases count once for each.
     pub fn weight(&self) -> usize {
-        let paintings = self.layers.iter().flat_map(|layer| &layer.phases).flat_map(|phase| phase.look.paintings());
-        paintings.map(Painted::weight).sum()
-    }
-
-    pub(super) fn rasters(&self, at: MediaTime, ground: Ground) -> impl Iterator<Item = &Raster> {
-        let layers = self.layers.iter().filter(move |layer| layer.ground.is_none_or(|wanted| wanted == ground));
-        layers.filter_map(move |layer| layer.phase(at)).flat_map(move |phase| phase.rasters(at))
+        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
+        phases.flat_map(|phase| phase.look.paintings()).map(Painted::weight).sum()
     }
 
     fn layer(&self, id: &str) -> Option<&Layer> {
-        self.layers.iter().find(|layer| layer.id == id)
+        self.layers.iter().map(|placed| &*placed.layer).find(|layer| layer.id == id)
     }
+}
+
+impl Placed {
+    /// The same layer where another scene had one of its name.
+    fn following(&self, before: &Scene, from: MediaTime) -> Placed {
+        let old = before.layers.iter().find(|old| old.layer.id == self.layer.id && old.gone.is_none());
+        let Some(old) = old else { return Placed { came: Some(from), ..self.clone() } };
+        let same = match (old.layer.painted(from), self.layer.painted(from)) {
+            (Some(old), Some(new)) => std::ptr::eq(old, new),
+            _ => true,
+        };
+        let was = if same { old.was.clone() } else { Some((old.layer.clone(), from)) };
+        Placed { layer: self.layer.clone(), came: old.came, gone: None, was }
+    }
+
+    fn is_over(&self, at: MediaTime) -> bool {
+        self.gone.is_some_and(|gone| at >= gone + length(&self.layer.motion.exit))
+    }
+
+    fn draw<'s>(&'s self, at: MediaTime, canvas: Canvas, list: &mut DrawList<'s>) {
+        let motion = &self.layer.motion;
+        let Some(time) = self.time(at) else { return };
+        let Some(painted) = self.layer.painted(time.look) else { return };
+        let area = painted.area;
+        let pose = match time.left {
+            Some(left) => match Pose::leaving(&motion.exit, at.since(left), area, canvas.resolution) {
+                Some(pose) => pose,
+                None => return,
+            },
+            None => match time.came {
+                Some(came) if at.since(came) < length(&motion.enter) => {
+                    Pose::entering(&motion.enter, at.since(came), area, canvas.resolution)
+                }
+                _ => Pose::REST,
+            },
+        };
+        let here = at.since(time.came.unwrap_or(MediaTime::ZERO));
+        let pose = match &motion.emphasis {
+            Some(emphasis) if pose == Pose::REST => Pose::emphasised(emphasis, here),
+            _ => pose,
+        };
+        let look = Shown { layer: &self.layer, painted, at: time.look, here };
+        match self.change(at, &time) {
+            None => look.draw(pose, canvas, list),
+            Some((old, share)) => {
+                let old = Shown { painted: old, ..look };
+                look.change(&old, motion.change.kind, share, pose, canvas, list);
+            }
+        }
+    }
+
+    /// Where in its time the layer is. None when it shows nothing.
+    fn time(&self, at: MediaTime) -> Option<Time> {
+        let until = self.gone.unwrap_or(MediaTime::from_ticks(i64::MAX));
+        let look = if at < until { at } else { MediaTime::from_ticks(until.ticks() - 1) };
+        if let Some(phase) = self.layer.phase(look) {
+            let came = later(self.layer.there_since(phase), self.came);
+            return Some(Time { look, came, left: self.gone.filter(|gone| at >= *gone) });
+        }
+        // The last phase that is over may still be on its way out.
+        let over = |phase: &&Phase| phase.until.is_some_and(|until| until <= look);
+        let last = self.layer.phases.iter().filter(over).max_by_key(|phase| phase.until)?;
+        let left = last.until?;
+        let look = MediaTime::from_ticks(left.ticks() - 1);
+        let holds = last.holds(look) && at.since(left) < length(&self.layer.motion.exit);
+        holds.then(|| Time { look, came: later(last.from, self.came), left: Some(left) })
+    }
+
+    /// What it looked like before its newest change, and how far the change has come; None when that is over.
+    fn change(&self, at: MediaTime, time: &Time) -> Option<(&Painted, f64)> {
+        let Change { kind, ms } = self.layer.motion.change;
+        if kind == ChangeKind::Cut || time.left.is_some() {
+            return None;
+        }
+        let long = Duration::from_millis(u64::from(ms));
+        let recent = |since: MediaTime| since <= at && at.since(since) < long;
+        let phase = self.layer.phase(at)?;
+        let just_before = |since: MediaTime| MediaTime::from_ticks(since.ticks() - 1);
+        let (old, since) = match (phase.from, &self.was) {
+            (Some(from), _) if recent(from) => (self.layer.painted(just_before(from))?, from),
+            (_, Some((was, since))) if recent(*since) => (was.painted(just_before(*since))?, *since),
+            _ => return None,
+        };
+        let new = self.layer.painted(at)?;
+        (!std::ptr::eq(old, new)).then(|| (old, share(at.since(since), ms)))
+    }
+}
+
+/// Where in a layer's time a moment lies.
+struct Time {
+    /// The moment whose look it shows: the last one while it leaves.
+    look: MediaTime,
+    came: Option<MediaTime>,
+    left: Option<MediaTime>,
+}
+
+/// The later of two beginnings, of which none is the beginning of time.
+fn later(a: Option<MediaTime>, b: Option<MediaTime>) -> Option<MediaTime> {
+    a.max(b)
 }
 
 impl Layer {
@@ -152,6 +340,18 @@ impl Layer {
 
     fn painted(&self, at: MediaTime) -> Option<&Painted> {
         self.phase(at)?.painted(at)
+    }
+
+    /// Since when one phase after another has held.
+    fn there_since(&self, phase: &Phase) -> Option<MediaTime> {
+        let mut since = phase.from?;
+        while let Some(before) = self.phase(MediaTime::from_ticks(since.ticks() - 1)) {
+            match before.from {
+                Some(from) if from < since => since = from,
+                _ => return None,
+            }
+        }
+        Some(since)
     }
 }
 
@@ -170,22 +370,22 @@ impl Phase {
     fn painted(&self, at: MediaTime) -> Option<&Painted> {
         match &self.look {
             Look::Still(painted) => Some(painted),
-            Look::Clock { ends, faces } => {
+            Look::Clock { ends, faces, .. } => {
                 let face = Reading::at(*ends, at).face();
                 faces.iter().find(|(of, _)| *of == face).map(|(_, painted)| &**painted)
             }
         }
     }
 
-    fn rasters(&self, at: MediaTime) -> impl Iterator<Item = &Raster> {
-        let reading = self.reading(at);
-        let painted = self.painted(at);
-        let cells = painted.map(|painted| &painted.cells[..]).unwrap_or_default();
-        let digits = cells.iter().enumerate().filter_map(move |(index, cell)| {
-            let digit = *reading.as_ref()?.digits().get(index)?;
-            cell.digits.get(usize::from(digit))
-        });
-        painted.map(|painted| &painted.base).into_iter().chain(digits)
+    /// How much of a ring is full, of 256; rounded up, so that it empties at the end.
+    fn left(&self, at: MediaTime) -> u32 {
+        match self.look {
+            Look::Clock { begins: Some(begins), ends, .. } if begins < ends => {
+                let (whole, left) = (ends.ticks() - begins.ticks(), ends.ticks().saturating_sub(at.ticks()));
+                (left.clamp(0, whole) * 256).div_euclid(whole) as u32 + u32::from(left > 0 && left < whole)
+            }
+            _ => 256,
+        }
     }
 }
 
@@ -199,9 +399,207 @@ impl Look {
     }
 }
 
+/// A painting at a moment of its layer.
+#[derive(Clone, Copy)]
+struct Shown<'s> {
+    layer: &'s Layer,
+    painted: &'s Painted,
+    at: MediaTime,
+    /// How long the layer has been there.
+    here: Duration,
+}
+
+impl<'s> Shown<'s> {
+    fn draw(&self, pose: Pose, canvas: Canvas, list: &mut DrawList<'s>) {
+        self.draw_glass(pose, list);
+        self.draw_ground(pose, canvas, list);
+        self.draw_digits(pose, list);
+    }
+
+    /// The old look makes way for this one. Digits turn at once: what they read is never in doubt.
+    fn change(
+        &self,
+        old: &Shown<'s>,
+        kind: ChangeKind,
+        share: f64,
+        pose: Pose,
+        canvas: Canvas,
+        list: &mut DrawList<'s>,
+    ) {
+        if kind == ChangeKind::Roll {
+            return self.roll(old, share, pose, canvas, list);
+        }
+        self.draw_glass(pose, list);
+        self.draw_ground(pose, canvas, list);
+        // The new look is there from the first frame on; what it was fades away over it.
+        let fading = ((1.0 - share) * (1.0 - share) * 200.0) as u8;
+        let first = list.draws.len();
+        old.draw_ground(pose, canvas, list);
+        for draw in &mut list.draws[first..] {
+            draw.opacity = (u32::from(draw.opacity) * u32::from(fading) / 255) as u8;
+        }
+        self.draw_digits(pose, list);
+    }
+
+    /// The old look leaves upwards, the new one comes after it from below, both in the layer's own place.
+    fn roll(&self, old: &Shown<'s>, share: f64, pose: Pose, canvas: Canvas, list: &mut DrawList<'s>) {
+        let place = self.painted.area.union(old.painted.area).even();
+        let travel = (f64::from(place.h) * (1.0 - (1.0 - share).powi(3))).round() as i32;
+        self.draw_glass(pose, list);
+        for (shown, dy) in [(old, -travel), (self, place.h as i32 - travel)] {
+            let first = list.draws.len();
+            shown.draw_ground(Pose::REST, canvas, list);
+            shown.draw_digits(Pose::REST, list);
+            for draw in &mut list.draws[first..] {
+                let moved = Draw { dy: draw.dy + dy, clip: Some(place), ..*draw };
+                *draw = pose.apply(moved, self.painted.area);
+            }
+        }
+    }
+
+    fn draw_glass(&self, pose: Pose, list: &mut DrawList<'s>) {
+        if let Some(mask) = &self.painted.glass {
+            let (dx, dy) = pose.even_move();
+            let opacity = if pose.is_moved_only() { pose.opacity } else { pose.presence };
+            list.glasses.push(Glass { mask, dx, dy, opacity });
+        }
+    }
+
+    /// Everything but the digits.
+    fn draw_ground(&self, pose: Pose, canvas: Canvas, list: &mut DrawList<'s>) {
+        let painted = self.painted;
+        let emphasis = self.layer.motion.emphasis;
+        let turn = emphasis.and_then(|emphasis| Some((emphasis.kind, turn(&emphasis, self.here)?)));
+        let mut push = |draw: Draw<'s>| {
+            if !draw.raster.is_empty() {
+                list.draws.push(pose.apply(draw, painted.area));
+            }
+        };
+        if let Some(glow) = &painted.glow {
+            let opacity = match (emphasis.map(|emphasis| emphasis.kind), turn) {
+                (Some(EmphasisKind::Glow), Some((_, turn))) => (swell(turn) * 255.0) as u8,
+                (Some(EmphasisKind::Glow), None) => 0,
+                _ => 255,
+            };
+            push(Draw { opacity, ..Draw::still(glow) });
+        }
+        let fx = match turn {
+            Some((EmphasisKind::Shimmer, turn)) => shimmer(painted.area, canvas, turn),
+            _ => Fx::None,
+        };
+        push(Draw { fx, ..Draw::still(&painted.base) });
+        if let Some(film) = &painted.film
+            && let Some(frame) = film.frame(self.here)
+        {
+            push(Draw::still(frame));
+        }
+        if let (Some(ring), Some(phase)) = (&painted.ring, self.layer.phase(self.at)) {
+            push(Draw { fx: Fx::Ring { left: phase.left(self.at) }, ..Draw::still(ring) });
+        }
+        if let Some(strip) = &painted.strip {
+            strip.draws(self.layer.motion.scroll, self.here, &mut push);
+        }
+    }
+
+    fn draw_digits(&self, pose: Pose, list: &mut DrawList<'s>) {
+        let Some(Phase { look: Look::Clock { ends, .. }, .. }) = self.layer.phase(self.at) else { return };
+        let reading = Reading::at(*ends, self.at);
+        for (index, (cell, digit)) in self.painted.cells.iter().zip(reading.digits()).enumerate() {
+            let turned = Reading::turned(*ends, self.at, index).filter(|(_, since)| *since < TURN);
+            let mut push = |draw: Draw<'s>| list.draws.push(pose.apply(draw, self.painted.area));
+            match (self.layer.motion.digits, turned) {
+                (Digits::Roll, Some((before, since))) => cell.roll(before, *digit, since, &mut push),
+                (Digits::Flip, Some((before, since))) => cell.flip(before, *digit, since, &mut push),
+                _ => push(Draw::still(cell.digit(*digit))),
+            }
+        }
+    }
+}
+
+/// The bar of light that passes over an area in a turn.
+fn shimmer(area: Rect, canvas: Canvas, turn: f64) -> Fx {
+    let reach = (canvas.resolution.width.min(canvas.resolution.height) / 12).max(8) as i32;
+    let (from, to) = (area.x as i32 + area.y as i32 / 2 - reach, (area.right() + area.bottom() / 2) as i32 + reach);
+    Fx::Shimmer { phase: from + (f64::from(to - from) * turn) as i32, reach }
+}
+
+impl Cell {
+    fn digit(&self, digit: u8) -> &Raster {
+        &self.digits[usize::from(digit.min(9))]
+    }
+
+    /// The old digit leaves upwards, the new one follows.
+    fn roll<'s>(&'s self, before: u8, digit: u8, since: Duration, push: &mut impl FnMut(Draw<'s>)) {
+        let share = since.as_secs_f64() / TURN.as_secs_f64();
+        let height = self.area.h as i32;
+        let travel = (f64::from(height) * share * share * (3.0 - 2.0 * share)).round() as i32;
+        let clip = Some(self.area);
+        push(Draw { dy: -travel, clip, ..Draw::still(self.digit(before)) });
+        push(Draw { dy: height - travel, clip, ..Draw::still(self.digit(digit)) });
+    }
+
+    /// As on a flip clock: the old digit's upper half falls, and turns into the new one's lower half.
+    fn flip<'s>(&'s self, before: u8, digit: u8, since: Duration, push: &mut impl FnMut(Draw<'s>)) {
+        let share = since.as_secs_f64() / TURN.as_secs_f64();
+        let half = self.area.h / 4 * 2;
+        let upper = Rect { h: half, ..self.area };
+        let lower = Rect { y: self.area.y + half, h: self.area.h - half, ..self.area };
+        let (new, old) = (self.digit(digit), self.digit(before));
+        push(Draw { clip: Some(upper), ..Draw::still(new) });
+        push(Draw { clip: Some(lower), ..Draw::still(old) });
+        let (raster, clip, open) =
+            if share < 0.5 { (old, upper, 1.0 - 2.0 * share) } else { (new, lower, 2.0 * share - 1.0) };
+        let about = ((self.area.x + self.area.w / 2) as i32, (self.area.y + half) as i32);
+        let scale = Scale { x: WHOLE, y: ((open * f64::from(WHOLE)) as u32).max(WHOLE / 16), about };
+        push(Draw { clip: Some(clip), scale: Some(scale), ..Draw::still(raster) });
+    }
+}
+
+impl Film {
+    fn frame(&self, here: Duration) -> Option<&Raster> {
+        let within = here.as_micros() % self.period.as_micros().max(1);
+        let index = within * self.frames.len() as u128 / self.period.as_micros().max(1);
+        self.frames.get(index as usize)
+    }
+}
+
+impl Strip {
+    /// As many turns of it as the window takes.
+    fn draws<'s>(&'s self, speed: f64, here: Duration, push: &mut impl FnMut(Draw<'s>)) {
+        let period = f64::from(self.period.max(2));
+        let gone = (speed * here.as_secs_f64()).rem_euclid(period) as i32;
+        let mut x = self.window.x as i32 - gone;
+        while x < self.window.right() as i32 {
+            let (dx, dy) = self.raster.possible(x, self.window.y as i32);
+            push(Draw { dx, dy, clip: Some(self.window), ..Draw::still(&self.raster) });
+            x += self.period.max(2) as i32;
+        }
+    }
+}
+
 impl Painted {
     /// Bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
-        self.base.weight() + self.cells.iter().flat_map(|cell| &cell.digits).map(Raster::weight).sum::<usize>()
+        let film = self.film.iter().flat_map(|film| &film.frames);
+        let strip = self.strip.iter().map(|strip| &strip.raster);
+        let digits = self.cells.iter().flat_map(|cell| &cell.digits);
+        let pieces = self.ring.iter().chain(&self.glow).chain(film).chain(strip).chain(digits);
+        let mask = self.glass.as_ref().map_or(0, Mask::weight);
+        self.base.weight() + mask + pieces.map(Raster::weight).sum::<usize>()
     }
 }
+
+impl Motion {
+    /// Everything at once.
+    pub(super) const NONE: Motion = Motion {
+        enter: Transition::CUT,
+        exit: Transition::CUT,
+        change: Change::CUT,
+        emphasis: None,
+        digits: Digits::Cut,
+        scroll: 0.0,
+    };
+}
+
+/// How long a digit takes to turn.
+const TURN: Duration = Duration::from_millis(240);

@@ -63,7 +63,7 @@ pub(super) fn layers(
 /// What says why no picture moves; gone with the first one that does.
 fn slate(template: &str, phases: Vec<PhaseSpec>) -> LayerSpec {
     let ground = Some(Ground::Slate);
-    LayerSpec { id: "slate".into(), template: template.into(), z: -10, ground, phases, hit: None }
+    LayerSpec { id: "slate".into(), template: template.into(), z: -10, ground, phases, hits: vec![] }
 }
 
 /// Pictures that [`layers`] puts in.
@@ -102,11 +102,11 @@ fn card(
             until: term.until.map(|until| media_time(clock, until)),
             values,
             images: images.clone(),
-            ends: None,
+            ..PhaseSpec::default()
         }
     };
     let phases = state.stage.terms(id, &item.product).into_iter().map(phase).collect();
-    LayerSpec { id: "card".into(), template: "card".into(), z: 10, ground: None, phases, hit: Some(id.to_string()) }
+    LayerSpec { id: "card".into(), template: "card".into(), z: 10, ground: None, phases, hits: vec![id.to_string()] }
 }
 
 fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: MediaTime) -> LayerSpec {
@@ -119,15 +119,16 @@ fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: Me
             "ended": ended,
         })
     };
-    let ended = PhaseSpec { from: Some(ends), values: values(true), ends: Some(ends), ..PhaseSpec::default() };
+    // Where no beginning is known, digits for hours that are over need no painting.
+    let begins = Some(countdown.begins.map_or(since, |begins| media_time(clock, begins)));
+    let (from, until) = (Some(ends), Some(ends));
+    let ended = PhaseSpec { from, values: values(true), begins, ends: until, ..PhaseSpec::default() };
     let mut phases = vec![ended];
     if since < ends {
-        // Not from ever: digits for hours that are over need no painting.
-        let (from, until) = (Some(since), Some(ends));
-        phases.insert(0, PhaseSpec { from, until, values: values(false), ends: until, ..PhaseSpec::default() });
+        phases.insert(0, PhaseSpec { until, values: values(false), begins, ends: until, ..PhaseSpec::default() });
     }
-    let (id, template, hit) = ("countdown".into(), "countdown".into(), Some(countdown.product.to_string()));
-    LayerSpec { id, template, z: 20, ground: None, phases, hit }
+    let (id, template, hits) = ("countdown".into(), "countdown".into(), vec![countdown.product.to_string()]);
+    LayerSpec { id, template, z: 20, ground: None, phases, hits }
 }
 
 #[cfg(test)]
@@ -171,7 +172,8 @@ mod tests {
         };
         let ends = epoch + SignedDuration::from_secs(60);
         let label = Some(Label::parse("Flash").unwrap());
-        let countdown = Countdown { product: id.clone(), price: usd(990), ends, then, label };
+        let begins = Some(epoch);
+        let countdown = Countdown { product: id.clone(), price: usd(990), begins, ends, then, label };
         state.apply(Event::ProductPut { id: id.clone(), product });
         state.apply(Event::CardShown { product: id });
         state.apply(Event::CountdownStarted { countdown });

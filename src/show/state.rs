@@ -288,8 +288,11 @@ impl State {
                     End::In(duration) => now.checked_add(duration).unwrap_or(Timestamp::MAX),
                     End::At(ends) => ends,
                 };
-                let countdown = Countdown { product, price, ends, then, label };
-                let same = !self.stage.expired && self.stage.countdown.as_ref() == Some(&countdown);
+                let before = self.stage.countdown.as_ref().filter(|_| !self.stage.expired);
+                let begins = before.and_then(|before| before.begins);
+                let countdown = Countdown { product, price, begins, ends, then, label };
+                let same = before == Some(&countdown);
+                let countdown = Countdown { begins: Some(now), ..countdown };
                 if !same {
                     countdown.check(&self.item(&countdown.product)?.product, now)?;
                 }

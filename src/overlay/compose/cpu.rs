@@ -1,34 +1,187 @@
 //! The compositor on the CPU: blends in the picture's own Y'CbCr, only the samples that a layer covers.
 
-use super::DrawList;
+use super::fx::{fx_fade, fx_lit, fx_over, fx_ring, fx_shimmer};
+use super::{Draw, DrawList, Extent, Fx, Sampling};
 use crate::media::PictureMut;
-use crate::overlay::raster::{Plane, Raster};
+use crate::media::frame::{Colour, Range};
+use crate::overlay::raster::Plane;
 
-/// Blends a scene's layers into a picture of the scene's size. A picture of another size is left as it is: a scene holds
-/// pixels, not shapes.
-pub fn draw(list: &DrawList<'_>, picture: &mut PictureMut) {
+/// Frosts and blends a scene's layers into a picture of the scene's size. A picture of another size is left as it is: a scene
+/// holds pixels, not shapes.
+pub fn draw(list: &DrawList<'_>, picture: &mut PictureMut, scratch: &mut Scratch) {
     if picture.resolution() != list.scene().canvas().resolution {
         return;
     }
+    for glass in list.glasses() {
+        glass.frost(picture, &mut scratch.glass);
+    }
     let kernel = Kernel::best();
-    for raster in list.rasters() {
-        blend_raster(kernel, raster, picture);
+    for draw in list.draws() {
+        blend(kernel, draw, picture, &mut scratch.row);
     }
 }
 
-fn blend_raster(kernel: Kernel, raster: &Raster, picture: &mut PictureMut) {
-    let [cb, cr] = &raster.chroma;
-    for (plane, (samples, stride)) in [&raster.luma, cb, cr].into_iter().zip(picture.planes_mut()) {
-        blend_plane(kernel, plane, samples, stride);
+/// What a compositor reuses from frame to frame.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    glass: super::glass::Scratch,
+    row: Row,
+}
+
+/// A row of a layer's samples as they are to be blended.
+#[derive(Debug, Default)]
+struct Row {
+    s: Vec<u16>,
+    a: Vec<u8>,
+}
+
+fn blend(kernel: Kernel, draw: &Draw<'_>, picture: &mut PictureMut, row: &mut Row) {
+    if draw.opacity == 0 {
+        return;
+    }
+    let (resolution, colour) = (picture.resolution(), picture.colour());
+    for (index, (samples, stride)) in picture.planes_mut().into_iter().enumerate() {
+        let Some(plane) = draw.plane(index) else { continue };
+        let mut target = Target { kernel, draw, plane, index, extent: draw.extent(index, resolution), samples, stride };
+        if target.extent.is_empty() {
+            continue;
+        }
+        match draw.sampling(index) {
+            Some(sampling) => target.scaled(sampling, white(colour, index), row),
+            None if draw.opacity == 255 && draw.fx == Fx::None => target.plain(),
+            None => target.changed(white(colour, index), row),
+        }
     }
 }
 
-fn blend_plane(kernel: Kernel, plane: &Plane, samples: &mut [u8], stride: usize) {
-    for run in &plane.runs {
-        let (len, at) = (run.len as usize, run.y as usize * stride + run.x as usize);
-        let from = run.start as usize..run.start as usize + len;
-        kernel.blend(&mut samples[at..at + len], &plane.s[from.clone()], &plane.a[from]);
+/// What white is in a plane.
+pub(super) fn white(colour: Colour, index: usize) -> u32 {
+    match (index, colour.range) {
+        (0, Range::Limited) => 235,
+        (0, Range::Full) => 255,
+        _ => 128,
     }
+}
+
+/// One plane of the picture under one draw.
+struct Target<'a, 's> {
+    kernel: Kernel,
+    draw: &'a Draw<'s>,
+    plane: &'a Plane,
+    index: usize,
+    extent: Extent,
+    samples: &'a mut [u8],
+    stride: usize,
+}
+
+impl Target<'_, '_> {
+    /// As it was painted: straight from the cache.
+    fn plain(&mut self) {
+        self.each_run(|kernel, d, s, a, _| kernel.blend(d, s, a));
+    }
+
+    /// Faded, cut by an angle or lit: the row's samples are changed on their way.
+    fn changed(&mut self, white: u32, row: &mut Row) {
+        let (draw, plane, index) = (*self.draw, self.plane, self.index);
+        self.each_run(|kernel, d, s, a, at| {
+            row.s.clear();
+            row.a.clear();
+            for (i, (&s, &a)) in s.iter().zip(a).enumerate() {
+                let (s, a) = effect(&draw, plane, index, at.0 + i, at.1, u32::from(s), u32::from(a), white);
+                row.s.push(s as u16);
+                row.a.push(a as u8);
+            }
+            kernel.blend(d, &row.s, &row.a);
+        });
+    }
+
+    /// Calls with the picture's samples, the layer's, and where in the layer's plane they begin.
+    fn each_run(&mut self, mut call: impl FnMut(Kernel, &mut [u8], &[u16], &[u8], (usize, usize))) {
+        let (shift_x, shift_y) = self.draw.shift(self.index);
+        let (left, top) = (self.plane.x + shift_x, self.plane.y + shift_y);
+        for run in &self.plane.runs {
+            let y = top + run.y as i32;
+            let (from, to) = (left + run.x as i32, left + (run.x + run.len) as i32);
+            let (from, to) = (from.max(self.extent.x), to.min(self.extent.right));
+            if y < self.extent.y || y >= self.extent.bottom || from >= to {
+                continue;
+            }
+            let column = (from - left) as usize;
+            let len = (to - from) as usize;
+            let source = run.y as usize * self.plane.w as usize + column;
+            let at = y as usize * self.stride + from as usize;
+            let (s, a) = (&self.plane.s[source..source + len], &self.plane.a[source..source + len]);
+            call(self.kernel, &mut self.samples[at..at + len], s, a, (column, run.y as usize));
+        }
+    }
+
+    /// Between its samples, by their four neighbours.
+    fn scaled(&mut self, sampling: Sampling, white: u32, row: &mut Row) {
+        for y in self.extent.y..self.extent.bottom {
+            row.s.clear();
+            row.a.clear();
+            let v = sampling.v0 + y * sampling.dv;
+            for x in self.extent.x..self.extent.right {
+                let u = sampling.u0 + x * sampling.du;
+                let (s, a) = self.plane.between(u, v);
+                let (column, line) = ((u >> 16).max(0) as usize, (v >> 16).max(0) as usize);
+                let (s, a) = effect(self.draw, self.plane, self.index, column, line, s, a, white);
+                row.s.push(s as u16);
+                row.a.push(a as u8);
+            }
+            let at = y as usize * self.stride + self.extent.x as usize;
+            self.kernel.blend(&mut self.samples[at..at + row.s.len()], &row.s, &row.a);
+        }
+    }
+}
+
+impl Plane {
+    /// Sample and alpha at a place in 1/65536 samples from the plane's corner; transparent beyond its edges.
+    fn between(&self, u: i32, v: i32) -> (u32, u32) {
+        let (x, y) = (u >> 16, v >> 16);
+        let (fx, fy) = ((u >> 8 & 255) as u32, (v >> 8 & 255) as u32);
+        let mut sum = (0u32, 0u32);
+        for (dx, dy, weight) in
+            [(0, 0, (256 - fx) * (256 - fy)), (1, 0, fx * (256 - fy)), (0, 1, (256 - fx) * fy), (1, 1, fx * fy)]
+        {
+            let (x, y) = (x + dx, y + dy);
+            if (0..self.w as i32).contains(&x) && (0..self.h as i32).contains(&y) {
+                let at = y as usize * self.w as usize + x as usize;
+                sum.0 += u32::from(self.s[at]) * weight;
+                sum.1 += u32::from(self.a[at]) * weight;
+            }
+        }
+        ((sum.0 + (1 << 15)) >> 16, (sum.1 + (1 << 15)) >> 16)
+    }
+}
+
+/// What a draw makes of one of its samples, which lies at a place in its plane.
+#[expect(clippy::too_many_arguments, reason = "the shader's function has the same")]
+fn effect(
+    draw: &Draw<'_>,
+    plane: &Plane,
+    index: usize,
+    column: usize,
+    line: usize,
+    s: u32,
+    a: u32,
+    white: u32,
+) -> (u32, u32) {
+    let (s, a) = match draw.fx {
+        Fx::None => (s, a),
+        Fx::Ring { left } => {
+            let at = line.min(plane.h as usize - 1) * plane.w as usize + column.min(plane.w as usize - 1);
+            let angle = plane.angles.get(at).copied().unwrap_or(0);
+            if fx_ring(u32::from(angle), left) { (s, a) } else { (0, 0) }
+        }
+        Fx::Shimmer { phase, reach } => {
+            let (x, y) = (plane.x + column as i32, plane.y + line as i32);
+            let (x, y) = if index == 0 { (x, y) } else { (2 * x, 2 * y) };
+            (fx_lit(s, a, white, fx_shimmer(x, y, phase, reach)), a)
+        }
+    };
+    let opacity = u32::from(draw.opacity);
+    if opacity == 255 { (s, a) } else { (fx_fade(s, opacity), fx_fade(a, opacity)) }
 }
 
 /// Which instructions blend; the result is the same to the bit.
@@ -62,8 +215,7 @@ impl Kernel {
 /// `d' = s/255 + d(255−a)/255`, both divisions rounded as one.
 fn plain(d: &mut [u8], s: &[u16], a: &[u8]) {
     for ((d, &s), &a) in d.iter_mut().zip(s).zip(a) {
-        let x = s + u16::from(*d) * u16::from(255 - a) + 128;
-        *d = ((x + (x >> 8)) >> 8) as u8;
+        *d = fx_over(u32::from(*d), u32::from(s), u32::from(a)) as u8;
     }
 }
 
@@ -101,7 +253,7 @@ mod tests {
     use super::*;
     use crate::media::frame::{Matrix, Range};
     use crate::media::{Colour, Pool, Resolution};
-    use crate::overlay::raster::{Painting, Rect};
+    use crate::overlay::raster::{Moves, Painting, Raster, Rect};
 
     const SIZE: Resolution = Resolution::new(150, 46);
     const COLOURS: [Colour; 4] = [
@@ -136,6 +288,10 @@ mod tests {
             }
         }
         Painting { canvas: Rect::of(SIZE), area: Rect::of(SIZE), rgba }
+    }
+
+    fn blend_raster(raster: &Raster, picture: &mut PictureMut) {
+        blend(Kernel::best(), &Draw::still(raster), picture, &mut Row::default());
     }
 
     fn picture(pool: &Pool, colour: Colour, seed: u32) -> PictureMut {
@@ -203,10 +359,10 @@ mod tests {
         for (seed, colour) in (1..).zip(COLOURS) {
             for framed in [false, true] {
                 let painting = painting(seed, framed);
-                let raster = Raster::of(&painting, colour, painting.ink(), &[]);
+                let raster = Raster::of(&painting, colour, painting.ink(), &[], Moves::EVEN);
                 let mut picture = picture(&pool, colour, seed + 100);
                 let want = reference(&painting, colour, &samples(&mut picture));
-                blend_raster(Kernel::best(), &raster, &mut picture);
+                blend_raster(&raster, &mut picture);
                 for (plane, (got, want)) in samples(&mut picture).iter().zip(&want).enumerate() {
                     // The reference may leave what 8 bits can hold (full range, saturated colours).
                     let errors = got.iter().zip(want).map(|(got, want)| (got - want.clamp(0.0, 255.0)).abs());
@@ -237,17 +393,18 @@ mod tests {
     fn nothing_is_written_where_nothing_covers() {
         let pool = Pool::new(SIZE);
         let painting = painting(3, true);
-        let raster = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+        let raster = Raster::of(&painting, Colour::BT709, painting.ink(), &[], Moves::EVEN);
         let mut after = picture(&pool, Colour::BT709, 9);
         let mut before = picture(&pool, Colour::BT709, 9);
-        blend_raster(Kernel::best(), &raster, &mut after);
-        let planes = [&raster.luma, &raster.chroma[0], &raster.chroma[1]];
+        blend_raster(&raster, &mut after);
+        let [cb, cr] = raster.chroma[0].as_ref().unwrap();
+        let planes = [&raster.luma, cb, cr];
         for ((plane, (after, stride)), (before, _)) in
             planes.into_iter().zip(after.planes_mut()).zip(before.planes_mut())
         {
             let mut covered = vec![false; after.len()];
             for run in &plane.runs {
-                let at = run.y as usize * stride + run.x as usize;
+                let at = (plane.y as usize + run.y as usize) * stride + plane.x as usize + run.x as usize;
                 covered[at..at + run.len as usize].fill(true);
             }
             assert!(covered.iter().any(|covered| !covered), "the border is not covered");
@@ -261,13 +418,13 @@ mod tests {
         let pool = Pool::new(SIZE);
         let painting = painting(5, false);
         let holes = [Rect { x: 20, y: 8, w: 10, h: 12 }, Rect { x: 30, y: 8, w: 7, h: 11 }];
-        let whole = Raster::of(&painting, Colour::BT709, painting.ink(), &[]);
+        let whole = Raster::of(&painting, Colour::BT709, painting.ink(), &[], Moves::EVEN);
         let mut want = picture(&pool, Colour::BT709, 11);
-        blend_raster(Kernel::best(), &whole, &mut want);
+        blend_raster(&whole, &mut want);
         let mut got = picture(&pool, Colour::BT709, 11);
-        blend_raster(Kernel::best(), &Raster::of(&painting, Colour::BT709, painting.ink(), &holes), &mut got);
+        blend_raster(&Raster::of(&painting, Colour::BT709, painting.ink(), &holes, Moves::EVEN), &mut got);
         for hole in holes {
-            blend_raster(Kernel::best(), &Raster::of(&painting, Colour::BT709, hole, &[]), &mut got);
+            blend_raster(&Raster::of(&painting, Colour::BT709, hole, &[], Moves::EVEN), &mut got);
         }
         assert!(samples(&mut got) == samples(&mut want));
     }

@@ -41,6 +41,9 @@ impl Programme {
         // Two intervals give the announcement a head start over the frame.
         let from = slots.at_or_after(self.newest().max(now) + slots.interval() * 2);
         tell(from);
+        // What holds until then, and what leaves with it, goes on moving.
+        let before = cues.iter().rev().find(|cue| cue.0 < from).map(|cue| cue.1.clone());
+        let scene = Arc::new(scene.following(before.as_deref(), from));
         // What was to come from here on is superseded.
         while cues.back().is_some_and(|cue| cue.0 >= from) {
             cues.pop_back();

@@ -314,7 +314,7 @@ const TWINS: [Twin; 6] = [
         call: "fx_shimmer(v.x, v.y, v.z, v.w)",
         here: |v| fx::fx_shimmer(v[0], v[1], v[2], v[3]),
         draw: |noise| {
-            let reach = noise.one_of(&[1, 2, 64, 200, fx::LONGEST_REACH]);
+            let reach = noise.one_of(&[1, 2, 64, 200, 999]);
             let (x, y) = (noise.within(-4000, 4000), noise.within(-4000, 4000));
             // Around its edges as often as far away.
             let phase = x + y / 2 + noise.one_of(&[0, 1, -1, 17, -33, reach, -reach, 1 - reach, 3000]);

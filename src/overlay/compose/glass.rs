@@ -1,0 +1,215 @@
+//! Frosted glass: a part of the picture blurred, where a layer's shape says so.
+//!
+//! Blocks of four by four samples are added up, blurred by three boxes of five blocks each way, and laid back between the
+//! blocks' middles. Blocks lie on the picture's own grid, so glass that moves does not make its ground tremble. All in whole
+//! numbers: the blur is divided once, so every order of work gives the same bits.
+
+use super::{Extent, Glass};
+use crate::media::{PictureMut, Resolution};
+use crate::overlay::raster::{Painting, Rect};
+
+/// The shape of a piece of glass: how much of each sample is frosted, 255 all of it.
+#[derive(Debug)]
+pub struct Mask {
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
+    pub(super) id: u64,
+    /// Luma and chroma.
+    pub(super) shapes: [Shape; 2],
+}
+
+/// One plane's, in the plane's samples.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) x: i32,
+    pub(super) y: i32,
+    pub(super) w: u32,
+    pub(super) h: u32,
+    pub(super) a: Vec<u8>,
+}
+
+/// Buffers that are reused.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    blocks: Vec<u32>,
+    across: Vec<u32>,
+    row: Vec<u32>,
+}
+
+impl Mask {
+    /// The alpha of what was painted inside of an area.
+    pub fn of(painting: &Painting, area: Rect) -> Mask {
+        let area = area.even().within(painting.area);
+        let alpha = |x, y| u32::from(painting.pixel(x as i32, y as i32)[3]);
+        let luma: Vec<u8> = (area.y..area.bottom())
+            .flat_map(|y| (area.x..area.right()).map(move |x| (x, y)))
+            .map(|(x, y)| alpha(x, y) as u8)
+            .collect();
+        let chroma: Vec<u8> = (area.y..area.bottom())
+            .step_by(2)
+            .flat_map(|y| (area.x..area.right()).step_by(2).map(move |x| (x, y)))
+            .map(|(x, y)| ((alpha(x, y) + alpha(x, y + 1) + 1) / 2) as u8)
+            .collect();
+        let shape = |halved: u32, a| Shape {
+            x: (area.x >> halved) as i32,
+            y: (area.y >> halved) as i32,
+            w: area.w >> halved,
+            h: area.h >> halved,
+            a,
+        };
+        Mask { id: crate::overlay::raster::next_id(), shapes: [shape(0, luma), shape(1, chroma)] }
+    }
+
+    /// Bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        self.shapes.iter().map(|shape| shape.a.len()).sum()
+    }
+}
+
+impl Glass<'_> {
+    /// Which samples of the picture's plane it may change.
+    pub(super) fn extent(&self, index: usize, picture: Resolution) -> Extent {
+        let halved = i32::from(index > 0);
+        let shape = &self.mask.shapes[index.min(1)];
+        let (x, y) = (shape.x + (self.dx >> halved), shape.y + (self.dy >> halved));
+        let place = Extent { x, y, right: x + shape.w as i32, bottom: y + shape.h as i32 };
+        let (width, height) = ((picture.width >> halved) as i32, (picture.height >> halved) as i32);
+        place.within(Extent { x: 0, y: 0, right: width, bottom: height })
+    }
+
+    /// Blurs the picture under it.
+    pub(super) fn frost(&self, picture: &mut PictureMut, scratch: &mut Scratch) {
+        let resolution = picture.resolution();
+        for (index, (samples, stride)) in picture.planes_mut().into_iter().enumerate() {
+            let extent = self.extent(index, resolution);
+            if !extent.is_empty() {
+                let halved = u32::from(index > 0);
+                let size = (resolution.width as usize >> halved, resolution.height as usize >> halved);
+                self.frost_plane(index, extent, Plane { samples, stride, size }, scratch);
+            }
+        }
+    }
+
+    fn frost_plane(&self, index: usize, extent: Extent, plane: Plane<'_>, scratch: &mut Scratch) {
+        let grid = Grid::around(extent, plane.size);
+        plane.add_up(&grid, &mut scratch.blocks);
+        grid.blur(&mut scratch.blocks, &mut scratch.across);
+        let halved = i32::from(index > 0);
+        let shape = &self.mask.shapes[index.min(1)];
+        let (left, top) = (shape.x + (self.dx >> halved), shape.y + (self.dy >> halved));
+        let opacity = u32::from(self.opacity);
+        for y in extent.y..extent.bottom {
+            grid.between_rows(y, &scratch.blocks, &mut scratch.row);
+            let at = y as usize * plane.stride;
+            let mask = (y - top) as usize * shape.w as usize + (extent.x - left) as usize;
+            let len = (extent.right - extent.x) as usize;
+            let d = &mut plane.samples[at + extent.x as usize..][..len];
+            for ((x, d), m) in (extent.x..).zip(d).zip(&shape.a[mask..mask + len]) {
+                let m = (u32::from(*m) * opacity + 127) / 255;
+                *d = glass_mix(u32::from(*d), grid.between(x, &scratch.row), m) as u8;
+            }
+        }
+    }
+}
+
+/// A picture's sample under glass: `blurred` is 16 × 8 × 8 times a sample's size.
+fn glass_mix(d: u32, blurred: u32, m: u32) -> u32 {
+    let blurred = (blurred + 32) >> 6;
+    (blurred * m + d * 16 * (255 - m) + 2040) / 4080
+}
+
+struct Plane<'a> {
+    samples: &'a mut [u8],
+    stride: usize,
+    /// Width and height in samples.
+    size: (usize, usize),
+}
+
+impl Plane<'_> {
+    /// The sum of each block's samples, the picture's last ones repeated beyond its edges.
+    fn add_up(&self, grid: &Grid, blocks: &mut Vec<u32>) {
+        blocks.clear();
+        blocks.resize(grid.w * grid.h, 0);
+        let (width, height) = self.size;
+        for (j, line) in blocks.chunks_exact_mut(grid.w).enumerate() {
+            for row in 0..SIDE {
+                let y = (((grid.y + j as i32) * SIDE + row) as usize).min(height - 1);
+                let samples = &self.samples[y * self.stride..][..width];
+                let from = (grid.x * SIDE) as usize;
+                for (i, sum) in line.iter_mut().enumerate() {
+                    let x = from + i * SIDE as usize;
+                    *sum += match samples.get(x..x + SIDE as usize) {
+                        Some(four) => four.iter().map(|v| u32::from(*v)).sum::<u32>(),
+                        None => (x..x + SIDE as usize).map(|x| u32::from(samples[x.min(width - 1)])).sum(),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The blocks that an extent's blur takes in.
+pub(super) struct Grid {
+    /// Of the first block, in blocks of the picture's grid; may lie beyond its edge.
+    pub(super) x: i32,
+    pub(super) y: i32,
+    pub(super) w: usize,
+    pub(super) h: usize,
+}
+
+impl Grid {
+    pub(super) fn around(extent: Extent, size: (usize, usize)) -> Grid {
+        let last = |len: usize| (len as i32 - 1) / SIDE;
+        let (x, y) = (((extent.x / SIDE) - MARGIN).max(0), ((extent.y / SIDE) - MARGIN).max(0));
+        let right = ((extent.right - 1) / SIDE + MARGIN).min(last(size.0));
+        let bottom = ((extent.bottom - 1) / SIDE + MARGIN).min(last(size.1));
+        Grid { x, y, w: (right - x + 1) as usize, h: (bottom - y + 1) as usize }
+    }
+
+    /// Three boxes of five blocks across and down, edges repeated.
+    fn blur(&self, blocks: &mut [u32], across: &mut Vec<u32>) {
+        let reach = KERNEL.len() / 2;
+        across.clear();
+        for line in blocks.chunks_exact(self.w) {
+            let at = |i: usize, tap: usize| line[(i + tap).saturating_sub(reach).min(self.w - 1)];
+            across.extend((0..self.w).map(|i| KERNEL.iter().enumerate().map(|(tap, k)| k * at(i, tap)).sum::<u32>()));
+        }
+        for (j, line) in blocks.chunks_exact_mut(self.w).enumerate() {
+            line.fill(DIVISOR / 2);
+            for (tap, k) in KERNEL.iter().enumerate() {
+                let from = (j + tap).saturating_sub(reach).min(self.h - 1);
+                line.iter_mut().zip(&across[from * self.w..]).for_each(|(sum, value)| *sum += k * value);
+            }
+            line.iter_mut().for_each(|sum| *sum /= DIVISOR);
+        }
+    }
+
+    /// The row of blocks between which a row of samples lies, eight times over.
+    fn between_rows(&self, y: i32, blocks: &[u32], row: &mut Vec<u32>) {
+        let (first, second, weight) = neighbours(y, self.y, self.h);
+        let (first, second) = (&blocks[first * self.w..][..self.w], &blocks[second * self.w..][..self.w]);
+        row.clear();
+        row.extend(first.iter().zip(second).map(|(first, second)| first * (8 - weight) + second * weight));
+    }
+
+    fn between(&self, x: i32, row: &[u32]) -> u32 {
+        let (first, second, weight) = neighbours(x, self.x, self.w);
+        row[first] * (8 - weight) + row[second] * weight
+    }
+}
+/// Between which two of `len` blocks from `first` on a sample lies, and how many eighths of the way.
+fn neighbours(sample: i32, first: i32, len: usize) -> (usize, usize, u32) {
+    // A block's middle lies one and a half samples from its first.
+    let eighths = 2 * sample - 3 - 2 * SIDE * first;
+    let block = eighths.div_euclid(8);
+    let place = |block: i32| block.clamp(0, len as i32 - 1) as usize;
+    (place(block), place(block + 1), eighths.rem_euclid(8) as u32)
+}
+
+/// Samples of a block's side.
+const SIDE: i32 = 4;
+/// Blocks around an extent that its blur takes in.
+const MARGIN: i32 = 7;
+/// A box of five, three times over.
+const KERNEL: [u32; 13] = [1, 3, 6, 10, 15, 18, 19, 18, 15, 10, 6, 3, 1];
+/// The kernel's sum, squared.
+const DIVISOR: u32 = 125 * 125;

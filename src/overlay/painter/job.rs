@@ -1,0 +1,269 @@
+//! One painting: a template with its values, taken apart into what is cached, what moves by itself and what is clicked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use sha2::{Digest, Sha256};
+use takumi::prelude::StyleSheet;
+
+use super::PaintError;
+use crate::overlay::compose::glass::Mask;
+use crate::overlay::digits::Face;
+use crate::overlay::html::{HtmlError, Page, Part, Typesetter};
+use crate::overlay::motion;
+use crate::overlay::photo::Photo;
+use crate::overlay::raster::{Moves, Painting, Raster, Rect};
+use crate::overlay::scene::{Cell, Film, Painted, Strip};
+use crate::overlay::style::Style;
+use crate::overlay::template::{Template, Templates};
+use crate::overlay::{Canvas, LayerSpec, PhaseSpec};
+
+pub(super) struct Job<'a> {
+    pub(super) templates: &'a Templates,
+    pub(super) typesetter: &'a Typesetter,
+    pub(super) template: &'a Template,
+    pub(super) spec: &'a LayerSpec,
+    pub(super) phase: &'a PhaseSpec,
+    pub(super) style: &'a Style,
+    pub(super) face: Option<Face>,
+    pub(super) canvas: Canvas,
+}
+
+impl Job<'_> {
+    /// Names everything that the painting depends on.
+    pub(super) fn key(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        add(self.template.source.as_bytes());
+        add(self.phase.values.to_string().as_bytes());
+        for (name, photo) in &self.phase.images {
+            add(name.as_bytes());
+            add(&photo.hash());
+        }
+        add(format!("{:?} {:?} {:?}", self.face, self.canvas, self.style).as_bytes());
+        hash.finalize().into()
+    }
+
+    pub(super) fn paint(&self) -> Result<Painted, PaintError> {
+        let whole = Rect::of(self.canvas.resolution);
+        let page = self.page(0, whole)?;
+        let sheet = &self.template.sheet;
+        self.typesetter.check(&page, sheet).map_err(|source| self.failed(source))?;
+        let everything = self.painting(&page, sheet, 0)?;
+        let area = everything.ink();
+        let page = self.page(0, self.cropped(area))?;
+        let landmarks = self.typesetter.landmarks(&page, &self.template.css).map_err(|source| self.failed(source))?;
+        let cells = apart(&landmarks.cells);
+        let hits = match landmarks.hits.is_empty() {
+            true => vec![everything.bounds(|pixel| pixel[3] > 0)],
+            false => landmarks.hits,
+        };
+        let parted = self.has("ring") || self.has("glow");
+        let part = if parted { Part::Ground } else { Part::Everything };
+        let ground_sheet = self.sheet(part)?;
+        let ground = if parted { self.painting(&page, &ground_sheet, 0)? } else { everything };
+        let moves = self.style.moves();
+        let (film, moving) = self.film(&page, &ground_sheet, &ground, &cells)?;
+        let holes: Vec<Rect> = cells.iter().copied().chain((!moving.is_empty()).then_some(moving)).collect();
+        Ok(Painted {
+            base: self.raster(&ground, area, &holes, moves),
+            film,
+            cells: self.cells(&cells, &ground, &ground_sheet)?,
+            ring: self.piece("ring", &page)?.map(|painting| {
+                let area = painting.ink();
+                self.raster(&painting, area, &[], moves).ring(painting.bounds(|pixel| pixel[3] > 0))
+            }),
+            glow: self.piece("glow", &page)?.map(|painting| self.raster(&painting, painting.ink(), &[], moves)),
+            glass: self.glass(&page)?,
+            strip: self.strip(landmarks.window)?,
+            area,
+            hits,
+        })
+    }
+
+    /// Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
+    fn cells(&self, cells: &[Rect], zero: &Painting, sheet: &Arc<StyleSheet>) -> Result<Vec<Cell>, PaintError> {
+        let moves = self.style.digit_moves();
+        let cut = |painting: &Painting| -> Vec<Raster> {
+            cells.iter().map(|cell| self.raster(painting, *cell, &[], moves)).collect()
+        };
+        let area = self.cropped(around(cells).within(Rect::of(self.canvas.resolution)));
+        let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
+        for digit in 0..if cells.is_empty() { 0 } else { 10 } {
+            let cuts = match digit {
+                0 => cut(zero),
+                _ => cut(&self.painting(&self.page(digit, area)?, sheet, 0)?),
+            };
+            looks.iter_mut().zip(cuts).for_each(|(looks, cut)| looks.push(cut));
+        }
+        let cells = cells.iter().zip(looks).map(|(area, looks)| {
+            let digits: Result<[Raster; 10], _> = looks.try_into();
+            Cell { area: *area, digits: digits.unwrap_or_default() }
+        });
+        Ok(cells.collect())
+    }
+
+    /// The turn of the template's own animation, and the part of the canvas that it changes.
+    fn film(
+        &self,
+        page: &Page,
+        sheet: &Arc<StyleSheet>,
+        first: &Painting,
+        cells: &[Rect],
+    ) -> Result<(Option<Film>, Rect), PaintError> {
+        let Some(film) = self.style.film else { return Ok((None, Rect::default())) };
+        let count = film.frames().min(motion::Film::MOST_FRAMES);
+        let time = |index: u32| u64::from(film.ms) * u64::from(index) / u64::from(count);
+        let mut paintings = vec![];
+        for index in 1..count {
+            paintings.push(self.painting(page, sheet, time(index))?);
+        }
+        let moving = paintings.iter().map(|painting| painting.difference(first)).fold(Rect::default(), Rect::union);
+        // A column more, for the chroma that the last one leaks into.
+        let moving =
+            if moving.is_empty() { moving } else { Rect { w: moving.w + 1, ..moving }.even().within(page.area()) };
+        let bytes = u64::from(moving.w) * u64::from(moving.h) * 5 * u64::from(count);
+        if bytes > MOST_FILM_BYTES {
+            return Err(self.failed(HtmlError::Film { frames: count, width: moving.w, height: moving.h }));
+        }
+        let frames = std::iter::once(first).chain(&paintings);
+        let frames = frames.map(|painting| self.raster(painting, moving, cells, self.style.moves())).collect();
+        Ok((Some(Film { period: Duration::from_millis(u64::from(film.ms)), frames }), moving))
+    }
+
+    /// An element that is drawn by itself.
+    fn piece(&self, id: &'static str, page: &Page) -> Result<Option<Painting>, PaintError> {
+        if !self.has(id) {
+            return Ok(None);
+        }
+        self.painting(page, &self.sheet(Part::Only(id))?, 0).map(Some)
+    }
+
+    fn glass(&self, page: &Page) -> Result<Option<Mask>, PaintError> {
+        if !self.style.glass || !self.has("glass") {
+            return Ok(None);
+        }
+        let painting = self.painting(page, &self.sheet(Part::GlassShape)?, 0)?;
+        let area = painting.bounds(|pixel| pixel[3] > 0);
+        Ok((!area.is_empty()).then(|| Mask::of(&painting, area)))
+    }
+
+    /// What runs through the window: the template `KIND-strip` in one line.
+    fn strip(&self, window: Rect) -> Result<Option<Strip>, PaintError> {
+        let window = window.even().within(Rect::of(self.canvas.resolution));
+        let Ok(template) = self.templates.get(&format!("{}-strip", self.spec.template)) else { return Ok(None) };
+        if window.is_empty() {
+            return Ok(None);
+        }
+        let html = self.templates.render(template, &self.values(0)).map_err(|source| self.in_template(source))?;
+        let canvas = self.canvas.resolution;
+        let (most, images) = (MOST_STRIP_CANVASES * canvas.width, &self.phase.images);
+        let page = Page::strip(&html, images, canvas, most, window.h).map_err(|source| self.failed(source))?;
+        let width = self.typesetter.strip_width(&page, &template.sheet).map_err(|source| self.failed(source))?;
+        let width = (width.ceil() as u32).clamp(2, most).next_multiple_of(2);
+        let painting = self.painting(&page.of_width(width), &template.sheet, 0)?;
+        let painting = Painting { canvas: painting.area, ..painting };
+        let raster = self.raster(&painting, painting.area, &[], Moves::ACROSS.and(self.style.moves()));
+        Ok(Some(Strip { raster, period: width.max(window.w), window }))
+    }
+
+    fn raster(&self, painting: &Painting, area: Rect, holes: &[Rect], moves: Moves) -> Raster {
+        Raster::of(painting, self.canvas.colour, area, holes, moves)
+    }
+
+    fn painting(&self, page: &Page, sheet: &Arc<StyleSheet>, time_ms: u64) -> Result<Painting, PaintError> {
+        self.typesetter.paint(page, sheet, time_ms).map_err(|source| self.failed(source))
+    }
+
+    fn sheet(&self, part: Part) -> Result<Arc<StyleSheet>, PaintError> {
+        match part {
+            Part::Everything => Ok(self.template.sheet.clone()),
+            part => self.typesetter.sheet_of(part, &self.template.css).map_err(|source| self.failed(source)),
+        }
+    }
+
+    /// The template with its values, and one digit in every cell.
+    fn page(&self, digit: u8, area: Rect) -> Result<Page, PaintError> {
+        let html =
+            self.templates.render(self.template, &self.values(digit)).map_err(|source| self.in_template(source))?;
+        let page = Page::parse(&html, &self.phase.images, self.canvas.resolution, self.style, area);
+        page.map_err(|source| self.failed(source))
+    }
+
+    /// A part of the canvas, or all of it where a template looks different on a part.
+    fn cropped(&self, area: Rect) -> Rect {
+        if self.template.croppable { area } else { Rect::of(self.canvas.resolution) }
+    }
+
+    /// Whether the template has an element of that id; a value cannot bring one in.
+    fn has(&self, id: &str) -> bool {
+        self.template.source.contains(&format!("id=\"{id}\""))
+    }
+
+    /// What a template sees: the phase's values, `canvas`, the names in `images`, and the `clock` when digits are to be.
+    pub(super) fn values(&self, digit: u8) -> Value {
+        let size = self.canvas.resolution;
+        let sized = |photo: &Photo| context! { width => photo.width(), height => photo.height() };
+        let images = Value::from_pairs(self.phase.images.iter().map(|(name, photo)| (&**name, sized(photo))));
+        let mut cells = 0..;
+        // `cell` is for `id`; a mark between digits has none.
+        let clock: Option<Vec<Value>> = self.face.map(|face| {
+            let place = |c| match c {
+                '0' => context! { cell => cells.next().map(|n| format!("cell-{n}")), text => digit.to_string() },
+                mark => context! { text => mark.to_string() },
+            };
+            face.pattern().chars().map(place).collect()
+        });
+        let (portrait, square) = (size.height > size.width, size.height == size.width);
+        context! {
+            canvas => context! { width => size.width, height => size.height, portrait => portrait, square => square },
+            images => images,
+            clock => clock,
+            ..Value::from(Serde(&self.phase.values))
+        }
+    }
+
+    fn failed(&self, source: HtmlError) -> PaintError {
+        PaintError::Html { layer: self.spec.id.clone(), template: self.spec.template.clone(), source }
+    }
+
+    fn in_template(&self, source: crate::overlay::TemplateError) -> PaintError {
+        PaintError::Template { layer: self.spec.id.clone(), source }
+    }
+}
+
+/// Cells as whole chroma samples, none over another. Cells that a template sets two pixels apart are cut exactly.
+fn apart(cells: &[Rect]) -> Vec<Rect> {
+    let mut apart: Vec<Rect> = vec![];
+    for cell in cells {
+        let mut cell = cell.even();
+        if let Some(before) = apart.last()
+            && before.y < cell.bottom()
+            && cell.y < before.bottom()
+            && (before.x..before.right()).contains(&cell.x)
+        {
+            let right = cell.right();
+            cell.x = before.right();
+            cell.w = right.saturating_sub(cell.x);
+        }
+        apart.push(cell);
+    }
+    apart
+}
+
+/// Every cell, and the pixels beside them that their chroma takes in.
+fn around(cells: &[Rect]) -> Rect {
+    let all = cells.iter().copied().fold(Rect::default(), Rect::union);
+    let (x, y) = (all.x.saturating_sub(2), all.y.saturating_sub(2));
+    Rect { x, y, w: all.right() + 2 - x, h: all.bottom() + 2 - y }
+}
+
+/// Bytes of rasters that one layer's animation may take.
+const MOST_FILM_BYTES: u64 = 32 << 20;
+/// How many canvases wide a strip may be.
+const MOST_STRIP_CANVASES: u32 = 8;
