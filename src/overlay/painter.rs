@@ -286,7 +286,14 @@ mod tests {
             let whole = Scene::new(
                 1,
                 canvas,
-                vec![Layer { id: "countdown".into(), hits: vec![], ground: None, phases: vec![phase] }],
+                vec![Layer {
+                    id: "countdown".into(),
+                    z: 0,
+                    hits: vec![],
+                    ground: None,
+                    phases: vec![phase],
+                    motion: Motion::NONE,
+                }],
             );
             assert!(pixels(&scene, at) == pixels(&whole, at), "{canvas:?}");
         }

@@ -413,6 +413,212 @@ mod tests {
         }
     }
 
+    /// A layer moved, faded and cut, as real numbers have it: each plane's samples.
+    fn moved_reference(painting: &Painting, draw: &Draw<'_>, colour: Colour, under: &[Vec<f64>; 3]) -> [Vec<f64>; 3] {
+        let (kr, kb) = if colour.matrix == Matrix::Bt601 { (0.299, 0.114) } else { (0.2126, 0.0722) };
+        let (scale_y, scale_c, black) =
+            if colour.range == Range::Limited { (219.0, 224.0, 16.0) } else { (255.0, 255.0, 0.0) };
+        let (width, height) = (SIZE.width as i32, SIZE.height as i32);
+        let opacity = f64::from(draw.opacity) / 255.0;
+        let at = |x: i32, y: i32| -> [f64; 4] {
+            let (x, y) = (x - draw.dx, y - draw.dy);
+            if !(0..width).contains(&x) || !(0..height).contains(&y) {
+                return [0.0; 4];
+            }
+            let p = &painting.rgba[(y as usize * width as usize + x as usize) * 4..][..4];
+            let [r, g, b, a] = [p[0], p[1], p[2], p[3]].map(|v| f64::from(v) / 255.0);
+            let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+            let (cb, cr) = ((b - y) / (2.0 * (1.0 - kb)), (r - y) / (2.0 * (1.0 - kr)));
+            [a * (black + scale_y * y), a * scale_c * cb, a * scale_c * cr, a].map(|v| v * opacity)
+        };
+        let clip = draw.clip.unwrap_or(Rect::of(SIZE));
+        let inside = |x: i32, y: i32| {
+            (clip.x as i32..clip.right() as i32).contains(&x) && (clip.y as i32..clip.bottom() as i32).contains(&y)
+        };
+        let mut out = under.clone();
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))).filter(|(y, x)| inside(*x, *y)) {
+            let [luma, _, _, a] = at(x, y);
+            let i = (y * width + x) as usize;
+            out[0][i] = luma + under[0][i] * (1.0 - a);
+        }
+        for (y, x) in (0..height / 2).flat_map(|y| (0..width / 2).map(move |x| (y, x))) {
+            if !inside(2 * x, 2 * y) {
+                continue;
+            }
+            let mut sum = [0.0; 4];
+            for (tap, weight) in [(2 * x - 1, 1.0), (2 * x, 2.0), (2 * x + 1, 1.0)] {
+                for row in [2 * y, 2 * y + 1] {
+                    let sample = at(tap, row);
+                    (0..4).for_each(|c| sum[c] += weight * sample[c] / 8.0);
+                }
+            }
+            let i = (y * (width / 2) + x) as usize;
+            for (plane, c) in [(1, sum[1]), (2, sum[2])] {
+                out[plane][i] = 128.0 * sum[3] + c + under[plane][i] * (1.0 - sum[3]);
+            }
+        }
+        out
+    }
+
+    /// The worst difference, and the PSNR, of what a draw makes.
+    fn error_of(painting: &Painting, draw: &Draw<'_>, colour: Colour) -> [(f64, f64); 3] {
+        let pool = Pool::new(SIZE);
+        let mut picture = picture(&pool, colour, 77);
+        let want = moved_reference(painting, draw, colour, &samples(&mut picture));
+        blend(Kernel::best(), draw, &mut picture, &mut Row::default());
+        let got = samples(&mut picture);
+        std::array::from_fn(|plane| {
+            let errors = got[plane].iter().zip(&want[plane]).map(|(got, want)| (got - want.clamp(0.0, 255.0)).abs());
+            let (worst, squares) = errors.fold((0.0f64, 0.0), |(w, s), e| (w.max(e), s + e * e));
+            (worst, 10.0 * (255.0 * 255.0 / (squares / got[plane].len() as f64)).log10())
+        })
+    }
+
+    #[test]
+    fn every_move_opacity_and_clip_is_within_one_step_of_the_real_numbers() {
+        let mut painting = painting(21, true);
+        // Its left edge is clear: what a painting shows beyond the canvas's edge is no matter of this test.
+        painting.rgba.chunks_mut(SIZE.width as usize * 4).for_each(|row| row[..8].fill(0));
+        for colour in COLOURS {
+            let raster = Raster::of(&painting, colour, painting.ink(), &[], Moves::ANY);
+            for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1), (-1, -1), (-13, 7), (60, -9), (141, 40), (-140, -44)] {
+                for opacity in [255, 180, 3] {
+                    for clip in [None, Some(Rect { x: 20, y: 10, w: 64, h: 22 })] {
+                        let draw = Draw { dx, dy, opacity, clip, ..Draw::still(&raster) };
+                        for (plane, (worst, psnr)) in error_of(&painting, &draw, colour).into_iter().enumerate() {
+                            assert!(
+                                worst <= 1.0,
+                                "{colour:?} {dx},{dy} {opacity} {clip:?} plane {plane}: off by {worst}"
+                            );
+                            assert!(psnr >= 58.0, "{colour:?} {dx},{dy} {opacity} {clip:?} plane {plane}: {psnr} dB");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_blend_is_right_for_every_picture_sample_alpha_and_colour() {
+        for (d, a) in (0..=255u32).flat_map(|d| (0..=255u32).map(move |a| (d, a))) {
+            for component in (0..=255u32).step_by(5) {
+                let want = (f64::from(component * a) + f64::from(d * (255 - a))) / 255.0;
+                let got = fx_over(d, component * a, a);
+                assert!((f64::from(got) - want).abs() <= 0.5, "{d} {a} {component}");
+            }
+        }
+    }
+
+    #[test]
+    fn colour_bars_are_themselves_in_every_standard() {
+        // White, yellow, cyan, green, magenta, red, blue, black: Y', Cb and Cr by hand from H.273's equations.
+        let bars: [[u8; 3]; 8] =
+            [[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]];
+        let limited_709 = [
+            [235, 128, 128],
+            [219, 16, 138],
+            [188, 154, 16],
+            [173, 42, 26],
+            [78, 214, 230],
+            [63, 102, 240],
+            [32, 240, 118],
+            [16, 128, 128],
+        ];
+        let limited_601 = [
+            [235, 128, 128],
+            [210, 16, 146],
+            [170, 166, 16],
+            [145, 54, 34],
+            [106, 202, 222],
+            [81, 90, 240],
+            [41, 240, 110],
+            [16, 128, 128],
+        ];
+        for (colour, table) in [(Colour::BT709, limited_709), (Colour::BT601, limited_601)] {
+            for (bar, want) in bars.into_iter().zip(table) {
+                let [r, g, b] = bar.map(|on| on * 255);
+                let rgba = [r, g, b, 255].repeat(16 * 16);
+                let area = Rect { x: 4, y: 4, w: 16, h: 16 };
+                let painting = Painting { canvas: Rect::of(SIZE), area, rgba };
+                let raster = Raster::of(&painting, colour, area, &[], Moves::ANY);
+                for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                    let pool = Pool::new(SIZE);
+                    let mut picture = picture(&pool, colour, 5);
+                    let draw = Draw { dx, dy, ..Draw::still(&raster) };
+                    blend(Kernel::best(), &draw, &mut picture, &mut Row::default());
+                    let middle = [(12, 12), (6, 6), (6, 6)];
+                    for (plane, ((x, y), want)) in middle.into_iter().zip(want).enumerate() {
+                        let (samples, stride) = picture.plane_mut(plane);
+                        assert_eq!(samples[y * stride + x], want, "{colour:?} {bar:?} plane {plane} at {dx},{dy}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_scale_of_one_is_the_painting_and_others_keep_their_middle() {
+        let painting = painting(8, true);
+        let raster = Raster::of(&painting, Colour::BT709, painting.ink(), &[], Moves::EVEN);
+        let pool = Pool::new(SIZE);
+        let about = (SIZE.width as i32 / 2, SIZE.height as i32 / 2);
+        let drawn = |scale| {
+            let mut picture = picture(&pool, Colour::BT709, 4);
+            let draw = Draw { scale, ..Draw::still(&raster) };
+            blend(Kernel::best(), &draw, &mut picture, &mut Row::default());
+            samples(&mut picture)
+        };
+        let scaled = |x, y| drawn(Some(crate::overlay::compose::Scale { x, y, about }));
+        assert!(drawn(None) == scaled(1 << 16, 1 << 16));
+        // A plain square doubled covers four times as much, about the same middle.
+        let area = Rect { x: 65, y: 13, w: 20, h: 20 };
+        let square = Painting { canvas: Rect::of(SIZE), area, rgba: [255, 255, 255, 255].repeat(400) };
+        let square = Painting { area: Rect { x: 64, y: 12, w: 22, h: 22 }, rgba: padded(&square), ..square };
+        let raster = Raster::of(&square, Colour::BT709, square.area, &[], Moves::EVEN);
+        let mut picture = pool.take(Colour::BT709);
+        picture.fill([16, 128, 128]);
+        let scale = crate::overlay::compose::Scale { x: 2 << 16, y: 2 << 16, about: (75, 23) };
+        let draw = Draw { scale: Some(scale), ..Draw::still(&raster) };
+        blend(Kernel::best(), &draw, &mut picture, &mut Row::default());
+        let (luma, stride) = picture.plane_mut(0);
+        let bright = |x: usize, y: usize| luma[y * stride + x] > 125;
+        let columns: Vec<usize> = (0..150).filter(|x| bright(*x, 23)).collect();
+        let rows: Vec<usize> = (0..46).filter(|y| bright(75, *y)).collect();
+        assert_eq!((columns[0], columns.len(), rows[0], rows.len()), (55, 40, 3, 40));
+    }
+
+    /// A painting with a clear pixel all round.
+    fn padded(painting: &Painting) -> Vec<u8> {
+        let Rect { x, y, w, h } = painting.area;
+        let pixels =
+            (y as i32 - 1..(y + h) as i32 + 1).flat_map(|y| (x as i32 - 1..(x + w) as i32 + 1).map(move |x| (x, y)));
+        pixels.flat_map(|(x, y)| painting.pixel(x, y)).collect()
+    }
+
+    #[test]
+    fn a_ring_shows_its_share_of_the_turn_and_light_stays_on_the_layer() {
+        let area = Rect { x: 20, y: 4, w: 40, h: 40 };
+        let painting = Painting { canvas: Rect::of(SIZE), area, rgba: [255, 255, 255, 255].repeat(1600) };
+        let raster = Raster::of(&painting, Colour::BT709, area, &[], Moves::EVEN).ring(area);
+        let pool = Pool::new(SIZE);
+        let white = |fx| {
+            let mut picture = pool.take(Colour::BT709);
+            picture.fill([16, 128, 128]);
+            blend(Kernel::best(), &Draw { fx, ..Draw::still(&raster) }, &mut picture, &mut Row::default());
+            let (luma, stride) = picture.plane_mut(0);
+            let quarter = |x: std::ops::Range<usize>, y: std::ops::Range<usize>| {
+                y.flat_map(|y| x.clone().map(move |x| (x, y))).filter(|(x, y)| luma[y * stride + x] == 235).count()
+            };
+            [quarter(40..60, 4..24), quarter(40..60, 24..44), quarter(20..40, 24..44), quarter(20..40, 4..24)]
+        };
+        assert_eq!(white(Fx::Ring { left: 0 }), [0; 4]);
+        assert_eq!(white(Fx::Ring { left: 256 }), [400; 4]);
+        let half = white(Fx::Ring { left: 128 });
+        assert!(half[0] == 400 && half[1] >= 380 && half[2] + half[3] <= 20, "{half:?}");
+        // Light only ever makes a layer whiter: nothing changes on white, and nothing beside it.
+        assert_eq!(white(Fx::Shimmer { phase: 40, reach: 20 }), [400; 4]);
+    }
+
     #[test]
     fn pieces_laid_side_by_side_are_the_painting() {
         let pool = Pool::new(SIZE);

@@ -213,3 +213,94 @@ const MARGIN: i32 = 7;
 const KERNEL: [u32; 13] = [1, 3, 6, 10, 15, 18, 19, 18, 15, 10, 6, 3, 1];
 /// The kernel's sum, squared.
 const DIVISOR: u32 = 125 * 125;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Colour, Pool};
+
+    const SIZE: Resolution = Resolution::new(138, 94);
+
+    fn mask(area: Rect, alpha: u8) -> Mask {
+        let rgba = [0, 0, 0, alpha].repeat(area.w as usize * area.h as usize);
+        Mask::of(&Painting { canvas: Rect::of(SIZE), area, rgba }, area)
+    }
+
+    fn noisy() -> PictureMut {
+        let mut picture = Pool::new(SIZE).take(Colour::BT709);
+        let mut state = 9u32;
+        for (samples, _) in picture.planes_mut() {
+            samples.iter_mut().for_each(|sample| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *sample = (state >> 24) as u8;
+            });
+        }
+        picture
+    }
+
+    fn frosted(mask: &Mask, dx: i32, dy: i32, opacity: u8) -> PictureMut {
+        let mut picture = noisy();
+        Glass { mask, dx, dy, opacity }.frost(&mut picture, &mut Scratch::default());
+        picture
+    }
+
+    /// The same blur in real numbers, sample by sample.
+    fn reference(samples: &[u8], stride: usize, size: (i32, i32), x: i32, y: i32) -> f64 {
+        let sample = |x: i32, y: i32| {
+            f64::from(samples[y.clamp(0, size.1 - 1) as usize * stride + x.clamp(0, size.0 - 1) as usize])
+        };
+        let last = |len: i32| (len - 1) / SIDE;
+        let block = |i: i32, j: i32| -> f64 {
+            let (i, j) = (i.clamp(0, last(size.0)) * SIDE, j.clamp(0, last(size.1)) * SIDE);
+            (0..SIDE).flat_map(|dy| (0..SIDE).map(move |dx| (dx, dy))).map(|(dx, dy)| sample(i + dx, j + dy)).sum()
+        };
+        let taps = || KERNEL.iter().zip(-6..).map(|(k, tap)| (f64::from(*k), tap));
+        let blurred = |i: i32, j: i32| -> f64 {
+            let (i, j) = (i.clamp(0, last(size.0)), j.clamp(0, last(size.1)));
+            taps().flat_map(|(a, dy)| taps().map(move |(b, dx)| a * b * block(i + dx, j + dy))).sum::<f64>()
+                / f64::from(DIVISOR)
+        };
+        let place = |v: i32| ((f64::from(v) - 1.5) / 4.0).floor() as i32;
+        let weight = |v: i32| (f64::from(v) - 1.5) / 4.0 - f64::from(place(v));
+        let (i, j, u, v) = (place(x), place(y), weight(x), weight(y));
+        let row = |j| blurred(i, j) * (1.0 - u) + blurred(i + 1, j) * u;
+        (row(j) * (1.0 - v) + row(j + 1) * v) / 16.0
+    }
+
+    #[test]
+    fn glass_is_the_blur_of_what_lies_behind_it() {
+        let area = Rect { x: 20, y: 10, w: 60, h: 40 };
+        for (dx, dy) in [(0, 0), (-30, -14), (70, 60)] {
+            let (mut before, mut after) = (noisy(), frosted(&mask(area, 255), dx, dy, 255));
+            for index in 0..3 {
+                let halved = i32::from(index > 0);
+                let size = (SIZE.width as i32 >> halved, SIZE.height as i32 >> halved);
+                let (before, stride) = before.plane_mut(index);
+                let (after, _) = after.plane_mut(index);
+                for (y, x) in (0..size.1).flat_map(|y| (0..size.0).map(move |x| (y, x))) {
+                    let at = y as usize * stride + x as usize;
+                    let (left, top) = ((20 + dx) >> halved, (10 + dy) >> halved);
+                    let inside = (left..left + (60 >> halved)).contains(&x) && (top..top + (40 >> halved)).contains(&y);
+                    let want = if inside { reference(before, stride, size, x, y) } else { f64::from(before[at]) };
+                    let off = (f64::from(after[at]) - want).abs();
+                    assert!(off <= 0.6, "plane {index} at {x},{y}: {} for {want}", after[at]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clear_glass_is_no_glass() {
+        let area = Rect { x: 20, y: 10, w: 60, h: 40 };
+        let mut untouched = noisy();
+        for mut picture in [
+            frosted(&mask(area, 0), 0, 0, 255),
+            frosted(&mask(area, 255), 0, 0, 0),
+            frosted(&mask(area, 255), 500, 0, 255),
+        ] {
+            for index in 0..3 {
+                assert!(picture.plane_mut(index).0 == untouched.plane_mut(index).0);
+            }
+        }
+    }
+}
