@@ -6,8 +6,9 @@ BUILD_PACKAGES=(build-essential clang libclang-dev pkg-config
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev)
 # To run `hawker demo`: the sample seller is an ffmpeg process.
 DEMO_PACKAGES=(ffmpeg)
-# What tests/run.sh plays hawker against: publishers, an RTSP camera, a browser; and the fonts of pictures in every language.
-TEST_PACKAGES=(ffmpeg chromium chromium-driver python3 python3-gi gir1.2-gst-rtsp-server-1.0
+# What tests/run.sh plays hawker against: publishers, an RTSP camera, a browser; the fonts of pictures in every language; Vulkan
+# in software for the GPU's compositor.
+TEST_PACKAGES=(ffmpeg chromium chromium-driver mesa-vulkan-drivers python3 python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji)
 # To make the sample clip and pictures anew.

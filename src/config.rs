@@ -31,6 +31,7 @@ pub struct Config {
     pub themes: Option<PathBuf>,
     /// A folder of further fonts (`.ttf`, `.otf`, `.ttc`) for scripts that Noto Sans does not cover.
     pub fonts: Option<PathBuf>,
+    pub compositor: Compositor,
     pub limits: Limits,
 }
 
@@ -105,6 +106,17 @@ pub enum Fit {
     Follow,
 }
 
+/// Who draws the layers into the pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compositor {
+    /// A graphics processor where there is one that is faster than the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// By Vulkan, in software where there is no graphics processor.
+    Gpu,
+}
+
 /// What one process takes on before it refuses more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -155,6 +167,7 @@ impl Default for Config {
             shows: Vec::new(),
             themes: None,
             fonts: None,
+            compositor: Compositor::default(),
             limits: Limits::default(),
         }
     }
@@ -258,6 +271,7 @@ mod tests {
             &[
                 ("HAWKER_DATA_DIR", "b"),
                 ("HAWKER_LISTEN__HTTP", "127.0.0.1:0"),
+                ("HAWKER_COMPOSITOR", "cpu"),
                 ("HAWKER_PUBLIC_IP", "203.0.113.7, 2001:db8::7"),
                 ("HAWKER_LIMITS__VIEWERS", "12"),
                 ("HAWKER_LISTEN__HTTPS", "[::1]:8443"),
@@ -275,6 +289,7 @@ mod tests {
         assert_eq!(config.listen.http.to_string(), "127.0.0.1:0");
         assert_eq!(config.public_ips.len(), 2);
         assert_eq!(config.limits.viewers, 12);
+        assert_eq!(config.compositor, Compositor::Cpu);
         assert_eq!(config.listen.https, Some("[::1]:8443".parse().unwrap()));
         assert_eq!(
             (config.tls.names, config.tls.redirect),
@@ -291,6 +306,7 @@ mod tests {
             ("data_dir = 7", &[][..], &["line 1", "`data_dir`", "7"][..]),
             ("\nlisten.htpt = \"x\"", &[], &["line 2", "htpt", "http"]),
             ("[listen]\nhttp = \"8080\"", &[], &["`listen.http`", "\"8080\"", "ADDRESS:PORT"]),
+            ("compositor = \"cuda\"", &[], &["`compositor`", "\"cuda\"", "auto", "gpu"]),
             ("public_ip = \"example.com\"", &[], &["`public_ip`", "example.com", "IP address"]),
             ("admin_token = \"short\"", &[], &["`admin_token`", "5 characters"]),
             ("[[show]]\nid = \"Ünder\"", &[], &["`show[0].id`", "Ünder", "a-z"]),

@@ -1,6 +1,6 @@
 //! The whole server: what is opened in which order, and how it stops.
 //!
-//! Start: log → certificate → painter → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their
+//! Start: log → certificate → painter → compositor → delivery → shows → RTMP, WHIP → HTTP. Stop: doors first, then the shows from their
 //! sources downwards, then delivery, then the log.
 
 mod door;
@@ -22,6 +22,7 @@ use crate::deliver::{self, Deliver};
 use crate::ingest::rtmp;
 use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
+use crate::overlay::compose::{self, Engine};
 use crate::overlay::{self, PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
 use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
@@ -71,6 +72,8 @@ pub enum Error {
     Painter(#[from] PaintError),
     #[error("looking after the themes: {0}")]
     Themes(io::Error),
+    #[error("`compositor` is \"gpu\": {0}; or set it to \"auto\"")]
+    Compositor(#[from] compose::Error),
     #[error("listening for {what} on {at}: {error}: {}", advice(error))]
     Listen { what: &'static str, at: SocketAddr, error: io::Error },
     #[error("TLS: {0}")]
@@ -96,6 +99,7 @@ impl Server {
         let painter = PainterConfig { themes: config.themes.clone(), fonts: config.fonts.clone() };
         let painter = Arc::new(Painter::new(painter)?);
         let themes = painter.watch().map_err(Error::Themes)?;
+        let engine = compositor(config.compositor).await?;
         let deliver = Deliver::bind(deliver::Config {
             listen: listen.webrtc,
             public: config.public_ips.clone(),
@@ -119,7 +123,7 @@ impl Server {
             rtmps: rtmps_at,
             whip: whip_socket.local_addr().map_err(whip_failed)?,
         };
-        let parts = Parts { store, painter, deliver, clock, start: start_pipeline };
+        let parts = Parts { store, painter, deliver, clock, engine, start: start_pipeline };
         let configured = config.shows.iter().map(configured).collect::<Result<Vec<_>, Error>>()?;
         let shows = Shows::open(parts, configured).await?;
 
@@ -188,6 +192,17 @@ impl Server {
         let last = (self.router, self.shows, self.themes);
         let _ = tokio::task::spawn_blocking(move || drop(last)).await;
     }
+}
+
+/// What all shows draw with; finding and timing it takes some seconds at most.
+async fn compositor(wanted: config::Compositor) -> Result<Engine, compose::Error> {
+    let choice = match wanted {
+        config::Compositor::Auto => compose::Choice::Auto,
+        config::Compositor::Cpu => compose::Choice::Cpu,
+        config::Compositor::Gpu => compose::Choice::Gpu,
+    };
+    let opened = tokio::task::spawn_blocking(move || Engine::open(choice)).await;
+    opened.expect("a compositor is found or refused without a panic")
 }
 
 async fn bind(what: &'static str, at: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {

@@ -81,6 +81,7 @@ const METRICS: &[Metric] = &[
     counter("compose_dropped_frames", "Frames that a busy compositor never saw", |r| r.health.stages.compose_dropped as f64),
     counter("compose_copy_seconds", "Time spent copying pictures to draw on", |r| r.health.stages.compose_copy_seconds),
     counter("compose_blend_seconds", "Time spent blending layers", |r| r.health.stages.compose_blend_seconds),
+    counter("compose_rescued_frames", "Frames that a graphics processor failed over; the CPU draws since", |r| r.health.stages.compose_rescued as f64),
     counter("encode_frames", "Frames encoded, once whatever the number of viewers", |r| r.health.stages.encode_frames as f64),
     counter("encode_keyframes", "Keyframes encoded", |r| r.health.stages.encode_keyframes as f64),
     counter("encode_bytes", "Bytes of video encoded", |r| r.health.stages.encode_bytes as f64),
@@ -129,6 +130,13 @@ impl Collector for Readings {
                     _ => metric.encode_gauge(&value)?,
                 }
             }
+        }
+        let help = "What draws the layers into the pictures";
+        let mut metric = encoder.encode_descriptor("compose_compositor", help, None, MetricType::Info)?;
+        for Reading { show, health, .. } in &self.0 {
+            let compositor = &health.compositor;
+            let about = [("kind", compositor.kind.as_str()), ("adapter", compositor.adapter.as_deref().unwrap_or(""))];
+            metric.encode_family(&[("show", show.as_str())])?.encode_info(&about)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
         let lower = name[PREFIX.len()..].to_ascii_lowercase();
         let path: Vec<&str> = lower.split("__").collect();
         match path[..] {
-            [key @ ("data_dir" | "admin_token" | "themes" | "fonts")] => {
+            [key @ ("data_dir" | "admin_token" | "themes" | "fonts" | "compositor")] => {
                 table.insert(key.to_owned(), Value::String(text));
             }
             ["public_ip"] => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, de};
 use tokio_rustls::rustls::pki_types::ServerName;
 use toml::{Table, Value};
 
-use super::{Canvas, CertificateFiles, Config, Error, Fit, Limits, Listen, Secret, Show, Tls};
+use super::{Canvas, CertificateFiles, Compositor, Config, Error, Fit, Limits, Listen, Secret, Show, Tls};
 use crate::media::Resolution;
 
 #[derive(Deserialize)]
@@ -27,6 +27,7 @@ struct Raw {
     show: Vec<RawShow>,
     themes: Option<String>,
     fonts: Option<String>,
+    compositor: Option<String>,
     #[serde(default)]
     limits: RawLimits,
 }
@@ -122,6 +123,7 @@ pub(super) fn check(table: Table) -> Result<Config, Error> {
         shows,
         themes: folder("themes", raw.themes)?,
         fonts: folder("fonts", raw.fonts)?,
+        compositor: compositor(raw.compositor.as_deref())?,
         limits: Limits {
             viewers: count("limits.viewers", raw.limits.viewers, default.limits.viewers)?,
             publishers: count("limits.publishers", raw.limits.publishers, default.limits.publishers)?,
@@ -188,6 +190,18 @@ fn canvas(raw: &RawCanvas, key: &str) -> Result<Canvas, Error> {
         }
     };
     Ok(Canvas { resolution: Resolution::new(width, height), fps, fit })
+}
+
+fn compositor(text: Option<&str>) -> Result<Compositor, Error> {
+    match text {
+        None | Some("auto") => Ok(Compositor::Auto),
+        Some("cpu") => Ok(Compositor::Cpu),
+        Some("gpu") => Ok(Compositor::Gpu),
+        Some(other) => {
+            let advice = "use auto for the faster one, cpu, or gpu";
+            Err(refuse("compositor", quoted(other), advice))
+        }
+    }
 }
 
 fn admin_token(secret: Secret) -> Result<Secret, Error> {

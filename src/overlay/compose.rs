@@ -3,13 +3,18 @@
 //! A [`DrawList`] says it in the compositors' terms: which cached rasters, moved by how many whole pixels, how opaque, cut where.
 //! Whatever moves on the picture is a transform of something that was painted ahead.
 
+pub mod compositor;
 pub mod cpu;
 pub mod fx;
 pub mod glass;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 
 use super::raster::{Raster, Rect, parity};
 use super::scene::Scene;
 use crate::media::Resolution;
+
+pub use compositor::{Choice, Compositor, Drawn, Engine, Error};
 
 /// What a scene shows at one moment. It borrows the scene's rasters.
 pub struct DrawList<'s> {

@@ -36,6 +36,7 @@ use crate::ingest::{Publication, Publisher};
 use crate::media::slots::Slots;
 use crate::media::{Colour, MediaClock, MediaTime, Rendition, Resolution, queue};
 use crate::overlay::Scene;
+use crate::overlay::compose::Engine;
 
 use compose::Programme;
 pub use health::Health;
@@ -67,6 +68,8 @@ pub struct Config {
     pub clock: MediaClock,
     pub feed: Feed,
     pub rendition: Arc<Rendition>,
+    /// What its pictures are drawn with.
+    pub engine: Engine,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,7 @@ struct Shared {
     clock: MediaClock,
     rendition: Arc<Rendition>,
     feed: Feed,
+    engine: Engine,
     programme: Programme,
     publishing: OnAir,
     stats: Stats,
@@ -128,7 +132,7 @@ struct Inputs {
 impl Pipeline {
     /// Starts every stage; returns once the codecs are open, so that what cannot work fails here.
     pub fn start(config: Config) -> Result<Pipeline, Error> {
-        let Config { name, canvas, clock, feed, rendition } = config;
+        let Config { name, canvas, clock, feed, rendition, engine } = config;
         if !Slots::divides(canvas.fps) {
             return Err(Error::Canvas(canvas.resolution, canvas.fps));
         }
@@ -138,6 +142,7 @@ impl Pipeline {
             clock,
             rendition,
             feed,
+            engine,
             programme: Programme::default(),
             publishing: OnAir::default(),
             stats: Stats::default(),

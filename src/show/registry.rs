@@ -23,6 +23,7 @@ use crate::deliver::{Deliver, FeedConfig};
 use crate::ingest::{Directory, Publication, Publisher, Refused};
 use crate::media::{Clock, MediaClock, MediaTime, Rendition, RtpBase};
 use crate::overlay::Painter;
+use crate::overlay::compose::Engine;
 use crate::store::{Record, Store};
 
 /// All shows of a server.
@@ -40,6 +41,8 @@ pub struct Parts {
     pub painter: Arc<Painter>,
     pub deliver: Arc<Deliver>,
     pub clock: Arc<dyn Clock>,
+    /// What every show's pictures are drawn with.
+    pub engine: Engine,
     pub start: StartStages,
 }
 
@@ -293,6 +296,7 @@ impl Shows {
             clock: clock.clone(),
             feed: feed.clone(),
             rendition,
+            engine: self.parts.engine.clone(),
         })
         .map_err(|error| failed(error.to_string()))?;
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::pipeline::health::{Output, Stages as StagesHealth};
+use super::pipeline::health::{Compositor, Output, Stages as StagesHealth};
 use super::pipeline::{self, Health, Shown};
 use super::registry::{Parts, Shows, Wanted};
 use super::stages::Stages;
@@ -20,6 +20,7 @@ use crate::codec::Fitting;
 use crate::deliver::{self, Deliver};
 use crate::ingest::{Ended, Publication, Publisher, SourceInfo};
 use crate::media::{Clock, Coded, ManualClock, MediaClock, MediaTime, Resolution};
+use crate::overlay::compose::Engine;
 use crate::overlay::{Painter, PainterConfig, Scene};
 use crate::store::Store;
 
@@ -77,6 +78,7 @@ pub(crate) async fn open_configured(
         painter: Arc::new(Painter::new(PainterConfig::default()).unwrap()),
         deliver: Arc::new(Deliver::bind(deliver).unwrap()),
         clock,
+        engine: Engine::cpu(),
         start,
     };
     Shows::open(parts, configured).await
@@ -164,6 +166,7 @@ impl Stages for Rehearsal {
             compose_dropped: 0,
             compose_copy_seconds: 0.0,
             compose_blend_seconds: 0.0,
+            compose_rescued: 0,
             encode_frames: 7,
             encode_keyframes: 0,
             encode_bytes: 0,
@@ -183,6 +186,7 @@ impl Stages for Rehearsal {
             trouble: None,
             advice: Vec::new(),
             output,
+            compositor: Compositor { kind: "cpu".into(), adapter: None },
             stages,
         }
     }

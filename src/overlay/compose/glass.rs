@@ -148,16 +148,16 @@ impl Plane<'_> {
 }
 
 /// The blocks that an extent's blur takes in.
-struct Grid {
+pub(super) struct Grid {
     /// Of the first block, in blocks of the picture's grid; may lie beyond its edge.
-    x: i32,
-    y: i32,
-    w: usize,
-    h: usize,
+    pub(super) x: i32,
+    pub(super) y: i32,
+    pub(super) w: usize,
+    pub(super) h: usize,
 }
 
 impl Grid {
-    fn around(extent: Extent, size: (usize, usize)) -> Grid {
+    pub(super) fn around(extent: Extent, size: (usize, usize)) -> Grid {
         let last = |len: usize| (len as i32 - 1) / SIDE;
         let (x, y) = (((extent.x / SIDE) - MARGIN).max(0), ((extent.y / SIDE) - MARGIN).max(0));
         let right = ((extent.right - 1) / SIDE + MARGIN).min(last(size.0));

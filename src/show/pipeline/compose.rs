@@ -13,7 +13,8 @@ use crate::codec::{Blur, Fit};
 use crate::media::queue::Recv;
 use crate::media::slots::Slots;
 use crate::media::{Frame, MediaTime, Picture, Pool, Resolution, queue};
-use crate::overlay::{Ground, Scene, compose::cpu};
+use crate::overlay::compose::{Compositor, Drawn};
+use crate::overlay::{Ground, Scene};
 
 /// Which scene holds from when.
 #[derive(Default)]
@@ -93,10 +94,10 @@ pub(super) fn run(
         slate: None,
         blur: None,
         fit: None,
+        compositor: shared.engine.compositor(),
         composed,
         shown: &told.shown,
         rev: None,
-        scratch: cpu::Scratch::default(),
     };
     let mut pace = Pace::default();
     loop {
@@ -167,10 +168,10 @@ struct Stage<'a> {
     slate: Option<Arc<Picture>>,
     blur: Option<(Resolution, Blur)>,
     fit: Option<Fit>,
+    compositor: Compositor,
     composed: &'a queue::Sender<Frame>,
     shown: &'a watch::Sender<Shown>,
     rev: Option<u64>,
-    scratch: cpu::Scratch,
 }
 
 impl Stage<'_> {
@@ -230,7 +231,9 @@ impl Stage<'_> {
                 let mut copy = self.pool.take(picture.colour());
                 copy.copy_from(&picture);
                 let copied = Instant::now();
-                cpu::draw(&layers, &mut copy, &mut self.scratch);
+                if self.compositor.draw(&layers, &mut copy) == Drawn::Rescued {
+                    Shared::count(&stats.rescued);
+                }
                 picture = copy.freeze();
                 stats.copy_time.add(copied - begun);
                 stats.blend_time.add(copied.elapsed());

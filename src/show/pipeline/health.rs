@@ -41,6 +41,7 @@ pub(super) struct Stats {
     pub decode_time: Spent,
     pub copy_time: Spent,
     pub blend_time: Spent,
+    pub rescued: AtomicU64,
     pub encode_time: Spent,
     source: Mutex<Option<Source>>,
     audio_source: Mutex<Option<(u32, u16)>>,
@@ -273,6 +274,7 @@ pub struct Health {
     /// when all has been well for ten. Why a codec was refused stays for a minute after its publisher has gone.
     pub advice: Vec<Advice>,
     pub output: Output,
+    pub compositor: Compositor,
     pub stages: Stages,
 }
 
@@ -329,6 +331,15 @@ pub struct Output {
     pub viewers: usize,
 }
 
+/// Who draws the layers into the pictures.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Compositor {
+    /// `cpu` or `gpu`.
+    pub kind: String,
+    /// What the graphics processor calls itself.
+    pub adapter: Option<String>,
+}
+
 /// Counts and seconds of work since the show was opened.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Stages {
@@ -346,6 +357,8 @@ pub struct Stages {
     pub compose_dropped: u64,
     pub compose_copy_seconds: f64,
     pub compose_blend_seconds: f64,
+    /// Pictures that a graphics processor failed over; the CPU drew them, and does since.
+    pub compose_rescued: u64,
     pub encode_frames: u64,
     pub encode_keyframes: u64,
     pub encode_bytes: u64,
@@ -382,6 +395,10 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
             target_bitrate: shared.rendition.target_bitrate(),
             viewers: shared.feed.viewers(),
         },
+        compositor: Compositor {
+            kind: shared.engine.kind().to_owned(),
+            adapter: shared.engine.adapter().map(str::to_owned),
+        },
         stages: Stages {
             decode_frames: read(&stats.decoded),
             decode_errors: read(&stats.decode_errors),
@@ -393,6 +410,7 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
             compose_dropped: read(&stats.compose_dropped),
             compose_copy_seconds: stats.copy_time.seconds(),
             compose_blend_seconds: stats.blend_time.seconds(),
+            compose_rescued: read(&stats.rescued),
             encode_frames: read(&stats.encoded),
             encode_keyframes: read(&stats.keyframes),
             encode_bytes: read(&stats.encoded_bytes),

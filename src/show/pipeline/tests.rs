@@ -32,7 +32,7 @@ fn pipeline(deliver: &Deliver, name: &str) -> Pipeline {
         clock: clock.clone(),
     });
     let canvas = CanvasConfig { resolution: SIZE, fps: 30, bitrate: 500_000 };
-    Pipeline::start(Config { name: name.into(), canvas, clock, feed, rendition }).unwrap()
+    Pipeline::start(Config { name: name.into(), canvas, clock, feed, rendition, engine: Engine::cpu() }).unwrap()
 }
 
 fn publisher() -> Publisher {
