@@ -14,7 +14,9 @@
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
 //! - `compose`: the blend
+//! - `still`, `backdrop`: a frame as a picture to look at, and what lies under it where nobody publishes
 
+pub mod backdrop;
 pub mod compose;
 pub mod digits;
 pub mod html;
@@ -22,16 +24,19 @@ pub mod painter;
 pub mod photo;
 pub mod raster;
 pub mod scene;
+pub mod still;
 pub mod template;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use backdrop::Backdrop;
 pub use compose::DrawList;
 pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
 pub use scene::{Hit, Scene};
+pub use still::{Still, StillError, StillFormat};
 pub use template::TemplateError;
 
 use crate::media::{Colour, MediaTime, Resolution};

@@ -89,7 +89,8 @@ impl Server {
         let tls =
             listen.within_tls().then(|| Tls::open(&config.tls, &config.data_dir, &config.public_ips, clock.clone()));
         let tls = tls.transpose()?;
-        let painter = PainterConfig { templates: config.templates.clone(), fonts: config.fonts.clone() };
+        let (templates, fonts) = (config.templates.clone(), config.fonts.clone());
+        let painter = PainterConfig { templates, fonts, strict: false };
         let painter = Arc::new(Painter::new(painter)?);
         let deliver = Deliver::bind(deliver::Config {
             listen: listen.webrtc,

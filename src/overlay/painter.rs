@@ -23,6 +23,8 @@ pub struct PainterConfig {
     pub templates: Option<PathBuf>,
     /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, and templates by their family names.
     pub fonts: Option<PathBuf>,
+    /// A template that fails is an error, whatever is built in behind it: for previews.
+    pub strict: bool,
 }
 
 /// Paints scenes. One serves every show; painting takes milliseconds, so it belongs on a raster worker.
@@ -30,6 +32,7 @@ pub struct Painter {
     templates: Templates,
     problems: Vec<TemplateError>,
     typesetter: Typesetter,
+    strict: bool,
     kept: Mutex<Kept>,
 }
 
@@ -55,7 +58,7 @@ impl Painter {
             tracing::warn!("template left out: {problem}");
         }
         let typesetter = Typesetter::new(config.fonts.as_deref())?;
-        Ok(Painter { templates, problems, typesetter, kept: Mutex::default() })
+        Ok(Painter { templates, problems, typesetter, strict: config.strict, kept: Mutex::default() })
     }
 
     /// What was wrong in the templates folder.
@@ -104,7 +107,7 @@ impl Painter {
         let template = self.templates.get(&spec.template).map_err(in_template)?;
         let job = Job { spec, phase, face, canvas };
         match (self.kept_or_painted(template, &job), self.templates.behind(&spec.template)) {
-            (Err(error), Some(built_in)) => {
+            (Err(error), Some(built_in)) if !self.strict => {
                 tracing::warn!("the built-in template serves: {error}");
                 self.kept_or_painted(built_in, &job)
             }
