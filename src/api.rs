@@ -13,6 +13,7 @@ mod products;
 mod sdp;
 mod shows;
 mod stage;
+mod still;
 mod whep;
 mod whip;
 
@@ -143,6 +144,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(products::put_image, products::delete_image))
         .routes(routes!(stage::put_card, stage::delete_card))
         .routes(routes!(stage::put_countdown, stage::delete_countdown))
+        .routes(routes!(still::get))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::map_response(unstored));
     let public = OpenApiRouter::new()
