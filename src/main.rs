@@ -54,7 +54,14 @@ fn main() -> Result<()> {
         Command::Demo { public, clip } => {
             run(async move { demonstrate(Demo::prepare(Config::load(None)?, public, clip)?).await })
         }
-        Command::Preview(options) => Ok(preview::run(&options)?),
+        Command::Preview(options) => {
+            if let Err(error) = preview::run(&options) {
+                // A template's line is what its author looks for; a backtrace would bury it.
+                eprintln!("{error}");
+                std::process::exit(1);
+            }
+            Ok(())
+        }
     }
 }
 

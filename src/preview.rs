@@ -8,6 +8,7 @@
 
 pub mod reel;
 pub mod sample;
+pub mod theme;
 
 use std::fs;
 use std::io;
@@ -17,10 +18,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::codec::{self, Film, film};
 use crate::media::{Colour, Resolution};
-use crate::overlay::{Backdrop, Canvas, PaintError, Painter, PainterConfig, PhotoError, StillError, StillFormat};
+use crate::overlay::{Backdrop, Canvas, PaintError, PhotoError, StillError, StillFormat};
 
 use reel::Reel;
 use sample::Sample;
+use theme::Found;
 
 /// What is to be seen, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,12 +35,13 @@ pub struct Options {
     /// The file to write: .png, .webp or .mp4.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// The picture's size; both sides even.
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720")]
     pub canvas: Size,
     /// Which moment to show, in seconds; of a film, the first one.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub at: f64,
-    /// How long a film is. [default: 6]
+    /// How long a film is [default: 6]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Frames a second of a film.
@@ -47,7 +50,7 @@ pub struct Options {
     /// The language of the texts, as HTML's lang: it chooses between glyphs and the direction of writing.
     #[arg(long, default_value = "en")]
     pub locale: String,
-    /// What lies under it: a JPEG, PNG or WebP file, black, white or checker. [default: a soft grey light]
+    /// What lies under it: a JPEG, PNG or WebP file, black, white or checker [default: a soft grey light]
     #[arg(long, value_name = "PICTURE")]
     pub over: Option<String>,
     /// A folder of further fonts.
@@ -65,8 +68,8 @@ pub struct Size(pub Resolution);
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("there is no theme {seen:?}: give its folder, one of its templates (FOLDER/card.html), or a name: {}", BUILT_IN.join(", "))]
-    Theme { seen: String },
+    #[error("there is no theme {seen:?}: give its folder, one of its templates (FOLDER/card.html), or a name: {}", known.join(", "))]
+    Theme { seen: String, known: Vec<&'static str> },
     #[error("{}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
     #[error("{}:{line}: {reason}", file.display())]
@@ -94,10 +97,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
     }
     // What cannot be mended by saving a file is told at once.
     Output::of(options)?;
-    let subject = Subject::find(&options.theme)?;
+    let found = Found::by(&options.theme)?;
     let mut seen = None;
     loop {
-        let files = watched(options, &subject);
+        let files = watched(options, &found);
         if seen.as_ref() != Some(&files) {
             match show(options) {
                 Ok(()) => println!("{}", options.output.display()),
@@ -112,18 +115,19 @@ pub fn run(options: &Options) -> Result<(), Error> {
 /// Writes it once.
 fn show(options: &Options) -> Result<(), Error> {
     let output = Output::of(options)?;
-    let subject = Subject::find(&options.theme)?;
+    let found = Found::by(&options.theme)?;
+    let kind = found.kind().map(str::to_owned);
     let canvas = options.canvas.canvas();
     let backdrop = backdrop(options.over.as_deref())?;
-    let painter = subject.painter(options.fonts.clone())?;
+    let theme = found.open(options.fonts.clone())?;
     let mut sample = match &options.data {
-        Some(file) => Sample::read(file, subject.kind.as_deref())?,
-        None => Sample::built_in(subject.kind.as_deref()),
+        Some(file) => Sample::read(file, kind.as_deref())?,
+        None => theme.sample(),
     };
     if let Output::Film { seconds } = output {
         sample.come_and_go(options.at, options.at + seconds);
     }
-    let reel = Reel::paint(&painter, &sample, canvas, &options.locale, &backdrop)?;
+    let reel = Reel::paint(&theme, &sample, canvas, &options.locale, &backdrop)?;
     match output {
         Output::Still(format) => write(&options.output, &reel.still(options.at)?.encode(format)?),
         Output::Film { seconds } => {
@@ -157,47 +161,6 @@ impl Output {
             _ => return Err(Error::Output { file: options.output.clone() }),
         };
         if options.seconds.is_some() { Err(Error::Seconds) } else { Ok(Output::Still(still)) }
-    }
-}
-
-/// What is previewed: a theme, or one kind of its layers.
-struct Subject {
-    /// Absent for what is built in.
-    folder: Option<PathBuf>,
-    kind: Option<String>,
-}
-
-impl Subject {
-    fn find(theme: &str) -> Result<Subject, Error> {
-        let path = Path::new(theme);
-        if path.is_dir() {
-            return Ok(Subject { folder: Some(path.to_owned()), kind: None });
-        }
-        if BUILT_IN.contains(&theme) {
-            return Ok(Subject { folder: None, kind: None });
-        }
-        let is_template = path.extension().is_some_and(|extension| extension == "html");
-        let (Some(kind), Some(folder)) = (path.file_stem().filter(|_| is_template), path.parent()) else {
-            return Err(Error::Theme { seen: theme.to_owned() });
-        };
-        let kind = Some(kind.to_string_lossy().into_owned());
-        if path.is_file() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            return Ok(Subject { folder: Some(folder.to_owned()), kind });
-        }
-        match BUILT_IN.iter().any(|name| folder == Path::new(name)) {
-            true => Ok(Subject { folder: None, kind }),
-            false => Err(Error::Theme { seen: theme.to_owned() }),
-        }
-    }
-
-    /// A painter of it. What is wrong in its templates is an error here; of one template, what is wrong in that one.
-    fn painter(&self, fonts: Option<PathBuf>) -> Result<Painter, Error> {
-        let painter = Painter::new(PainterConfig { templates: self.folder.clone(), fonts, strict: true })?;
-        let of_kind =
-            |problem: &String| self.kind.as_ref().is_none_or(|kind| problem.contains(&format!("{kind}.html:")));
-        let problems: Vec<String> = painter.problems().iter().map(ToString::to_string).filter(of_kind).collect();
-        if problems.is_empty() { Ok(painter) } else { Err(Error::Templates(problems)) }
     }
 }
 
@@ -257,18 +220,13 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// The files that decide what is seen, as they are now.
-fn watched(options: &Options, subject: &Subject) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+fn watched(options: &Options, found: &Found) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
     let mut files: Vec<PathBuf> = options.over.iter().map(PathBuf::from).chain(options.data.clone()).collect();
     if let Some(data) = &options.data {
         // Data that does not read names no pictures yet.
-        files.extend(Sample::read(data, subject.kind.as_deref()).iter().flat_map(Sample::files));
+        files.extend(Sample::read(data, found.kind()).iter().flat_map(Sample::files));
     }
-    for entry in subject.folder.iter().flat_map(fs::read_dir).flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| ["html", "css", "json"].iter().any(|of| extension == *of)) {
-            files.push(path);
-        }
-    }
+    files.extend(found.files());
     files.sort();
     files.dedup();
     let stamp = |file: &PathBuf| {
@@ -278,8 +236,6 @@ fn watched(options: &Options, subject: &Subject) -> Vec<(PathBuf, Option<(System
     files.into_iter().map(|file| (file.clone(), stamp(&file))).collect()
 }
 
-/// The built-in themes by name.
-const BUILT_IN: [&str; 1] = ["built-in"];
 /// The longest film, and the last moment of a still.
 const MOST_SECONDS: f64 = 600.0;
 /// How often a watched theme is looked at.

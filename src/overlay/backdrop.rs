@@ -52,9 +52,10 @@ impl Backdrop {
 fn studio(size: Resolution, x: u32, y: u32) -> Rgb<u8> {
     let across = f64::from(x) / f64::from(size.width) - 0.5;
     let down = f64::from(y) / f64::from(size.height) - 0.2;
-    let dark = (across * across * 0.9 + down * down).sqrt().min(1.0);
+    let far = across * across * 0.9 + down * down;
+    let dark = far / (far + 0.25);
     let shade = |light: f64, dim: f64| (light + (dim - light) * dark).round() as u8;
-    Rgb([shade(168.0, 52.0), shade(172.0, 56.0), shade(180.0, 66.0)])
+    Rgb([shade(160.0, 20.0), shade(164.0, 24.0), shade(172.0, 32.0)])
 }
 
 /// The largest middle part of the proportions of `size`, in that size.

@@ -66,6 +66,11 @@ impl Painter {
         &self.problems
     }
 
+    /// Whether there is a template of a name.
+    pub fn has(&self, template: &str) -> bool {
+        self.templates.get(template).is_ok()
+    }
+
     /// Paints a scene: every phase of every layer, from what is kept where nothing changed.
     pub fn paint(&self, rev: u64, specs: &[LayerSpec], canvas: Canvas) -> Result<Scene, PaintError> {
         let size = canvas.resolution;

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use super::sample::{Layer, Sample};
+use super::theme::Theme;
 use crate::media::time::TICKS_PER_SECOND;
 use crate::media::{MediaTime, Picture, Pool};
-use crate::overlay::{Backdrop, Canvas, Ground, LayerSpec, Painter, PhaseSpec, Scene, Still};
+use crate::overlay::{Backdrop, Canvas, Ground, LayerSpec, PhaseSpec, Scene, Still};
 
 /// A preview's scenes, ordered by when they begin, and what lies under them.
 pub struct Reel {
@@ -21,7 +22,7 @@ pub struct Reel {
 impl Reel {
     /// Paints every scene of a sample: one begins wherever a layer comes or goes.
     pub fn paint(
-        painter: &Painter,
+        theme: &Theme,
         sample: &Sample,
         canvas: Canvas,
         locale: &str,
@@ -37,8 +38,8 @@ impl Reel {
                 layer.enters_at.is_none_or(|at| moment(at) <= from) && layer.exits_at.is_none_or(|at| from < moment(at))
             };
             let layers = sample.layers.iter().filter(|(_, layer)| there(layer));
-            let specs: Vec<LayerSpec> = layers.map(|(kind, layer)| spec(kind, layer, locale)).collect();
-            scenes.push((from, painter.paint(rev, &specs, canvas)?));
+            let specs: Vec<LayerSpec> = layers.map(|(kind, layer)| spec(kind, layer)).collect();
+            scenes.push((from, theme.paint(rev, specs, canvas, locale)?));
         }
         Ok(Reel { scenes, under: backdrop.picture(canvas), pool: Pool::new(canvas.resolution) })
     }
@@ -59,19 +60,18 @@ impl Reel {
 }
 
 /// A layer with a phase from each of its moments to the next.
-fn spec(kind: &str, layer: &Layer, locale: &str) -> LayerSpec {
+fn spec(kind: &str, layer: &Layer) -> LayerSpec {
     let ends = layer.ends_in.map(moment);
     let mut steps: BTreeMap<MediaTime, Map<String, Value>> = BTreeMap::from([(moment(LONG_BEFORE), Map::new())]);
     for (at, values) in &layer.then {
         steps.entry(moment(*at)).or_default().extend(values.clone());
     }
     let mut values = layer.values.clone();
-    if let Some(ends) = ends {
+    // Other kinds with digits say nothing of an end.
+    if let Some(ends) = ends.filter(|_| kind == "countdown" || values.contains_key("ended")) {
         values.entry("ended").or_insert(Value::Bool(false));
         steps.entry(ends).or_default().insert("ended".to_owned(), Value::Bool(true));
     }
-    values.entry("locale").or_insert_with(|| locale.into());
-    values.entry("dir").or_insert_with(|| direction(locale).into());
     let mut phases: Vec<PhaseSpec> = Vec::new();
     for (from, step) in steps {
         values.extend(step);
@@ -88,12 +88,6 @@ fn spec(kind: &str, layer: &Layer, locale: &str) -> LayerSpec {
         _ => 20,
     };
     LayerSpec { id: kind.to_owned(), template: kind.to_owned(), ground: None, z, phases, hit: None }
-}
-
-/// Which way a language is written.
-fn direction(locale: &str) -> &'static str {
-    let language = locale.split(['-', '_']).next().unwrap_or_default();
-    if ["ar", "fa", "he", "ur"].contains(&language) { "rtl" } else { "ltr" }
 }
 
 /// The preview's zero lies an hour into a show, so that what was before has its moments too.
@@ -117,7 +111,7 @@ mod tests {
     fn a_countdown_turns_at_its_end_and_values_change_where_they_are_told_to() {
         let change = json!({"price": "$5"}).as_object().unwrap().clone();
         let layer = Layer { ends_in: Some(3.0), then: vec![(1.0, change)], ..layer(json!({"price": "$9"})) };
-        let spec = spec("countdown", &layer, "en");
+        let spec = spec("countdown", &layer);
         let phases: Vec<_> = spec
             .phases
             .iter()
@@ -128,11 +122,5 @@ mod tests {
             .collect();
         assert_eq!(phases, [(Some(90_000), "$9", false), (Some(270_000), "$5", false), (None, "$5", true)]);
         assert!(spec.phases.iter().all(|phase| phase.ends == Some(moment(3.0))));
-    }
-
-    #[test]
-    fn the_direction_follows_the_language() {
-        let directions = ["ar", "he-IL", "en", "zh-Hant"].map(direction);
-        assert_eq!(directions, ["rtl", "rtl", "ltr", "ltr"]);
     }
 }

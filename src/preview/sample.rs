@@ -90,14 +90,14 @@ impl Sample {
         })
     }
 
-    /// What is shown when nothing is given: a lipstick on offer.
-    pub fn built_in(kind: Option<&str>) -> Sample {
+    /// What is shown when nothing is given: a lipstick on offer, in those kinds that `known` holds of; or `kind` alone.
+    pub fn built_in(kind: Option<&str>, known: impl Fn(&str) -> bool) -> Sample {
         let mut sample = Sample::parse(BUILT_IN, None, Path::new("")).unwrap_or_default();
         if let Some(layer) = sample.layers.get_mut("card") {
             layer.images =
                 Photo::decode(PHOTO).into_iter().map(|photo| ("photo".to_owned(), Arc::new(photo))).collect();
         }
-        sample.layers.retain(|layer, _| kind.is_none_or(|kind| layer == kind));
+        sample.layers.retain(|layer, _| kind.map_or(known(layer), |kind| layer == kind));
         if let Some(kind) = kind {
             sample.layers.entry(kind.to_owned()).or_default();
         }
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn the_built_in_sample_reads_and_shows_a_picture() {
-        let sample = Sample::built_in(None);
+        let sample = Sample::built_in(None, |_| true);
         assert!(sample.layers["card"].images.contains_key("photo"));
         assert!(sample.layers["countdown"].ends_in.is_some());
         assert!(!sample.layers["card"].values.contains_key("images"));
-        assert_eq!(Sample::built_in(Some("card")).layers.len(), 1);
-        assert!(Sample::built_in(Some("mine")).layers["mine"].values.is_empty());
+        assert_eq!(Sample::built_in(Some("card"), |_| true).layers.len(), 1);
+        assert!(Sample::built_in(Some("mine"), |_| true).layers["mine"].values.is_empty());
     }
 
     #[test]
