@@ -80,7 +80,7 @@ impl Sample {
             wrong(before.iter().filter(|byte| **byte == b'\n').count() + 1, "this is not UTF-8".to_owned())
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        Sample::parse(&text, kind, folder).map_err(|refused| match refused {
+        Sample::parse(&text, kind, folder, read).map_err(|refused| match refused {
             Refused::Json(error) => {
                 let reason = error.to_string();
                 let reason = reason.rsplit_once(" at line ").map_or(&*reason, |(reason, _)| reason);
@@ -92,11 +92,9 @@ impl Sample {
 
     /// What is shown when nothing is given: a lipstick on offer, in those kinds that `known` holds of; or `kind` alone.
     pub fn built_in(kind: Option<&str>, known: impl Fn(&str) -> bool) -> Sample {
-        let mut sample = Sample::parse(BUILT_IN, None, Path::new("")).unwrap_or_default();
-        if let Some(layer) = sample.layers.get_mut("card") {
-            layer.images =
-                Photo::decode(PHOTO).into_iter().map(|photo| ("photo".to_owned(), Arc::new(photo))).collect();
-        }
+        // The one picture that it names.
+        let photo = |_: &Path| Ok(PHOTO.to_vec());
+        let mut sample = Sample::parse(BUILT_IN, None, Path::new(""), photo).unwrap_or_default();
         sample.layers.retain(|layer, _| kind.map_or(known(layer), |kind| layer == kind));
         if let Some(kind) = kind {
             sample.layers.entry(kind.to_owned()).or_default();
@@ -104,12 +102,18 @@ impl Sample {
         sample
     }
 
-    fn parse(text: &str, kind: Option<&str>, folder: &Path) -> Result<Sample, Refused> {
+    /// `load` reads the files of its pictures.
+    fn parse(
+        text: &str,
+        kind: Option<&str>,
+        folder: &Path,
+        load: impl Fn(&Path) -> Result<Vec<u8>, Error>,
+    ) -> Result<Sample, Refused> {
         let written: BTreeMap<String, Written> = match kind {
             Some(kind) => BTreeMap::from([(kind.to_owned(), serde_json::from_str(text)?)]),
             None => serde_json::from_str(text)?,
         };
-        let layers = written.into_iter().map(|(kind, written)| Ok((kind, Layer::of(written, folder)?)));
+        let layers = written.into_iter().map(|(kind, written)| Ok((kind, Layer::of(written, folder, &load)?)));
         Ok(Sample { layers: layers.collect::<Result<_, Refused>>()? })
     }
 
@@ -129,12 +133,12 @@ impl Sample {
 }
 
 impl Layer {
-    fn of(written: Written, folder: &Path) -> Result<Layer, Refused> {
+    fn of(written: Written, folder: &Path, load: impl Fn(&Path) -> Result<Vec<u8>, Error>) -> Result<Layer, Error> {
         let Written { ends_in, enters_at, exits_at, images: named, then, values } = written;
         let (mut images, mut files) = (BTreeMap::new(), Vec::new());
         for (name, file) in named {
             let file = folder.join(file);
-            let photo = Photo::decode(&read(&file)?).map_err(|source| Error::Picture { file: file.clone(), source })?;
+            let photo = Photo::decode(&load(&file)?).map_err(|source| Error::Picture { file: file.clone(), source })?;
             images.insert(name, Arc::new(photo));
             files.push(file);
         }
@@ -184,11 +188,11 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_its_time_comes_and_goes_in_a_film() {
-        let mut sample = Sample::parse(r#"{"a": {}, "b": {"enters_at": 2}}"#, None, Path::new("")).ok().unwrap();
+        let mut sample = Sample::parse(r#"{"a": {}, "b": {"enters_at": 2}}"#, None, Path::new(""), read).ok().unwrap();
         sample.come_and_go(1.0, 6.0);
         assert_eq!((sample.layers["a"].enters_at, sample.layers["a"].exits_at), (Some(1.5), Some(5.0)));
         assert_eq!((sample.layers["b"].enters_at, sample.layers["b"].exits_at), (Some(2.0), None));
-        let mut short = Sample::parse(r#"{"a": {}}"#, None, Path::new("")).ok().unwrap();
+        let mut short = Sample::parse(r#"{"a": {}}"#, None, Path::new(""), read).ok().unwrap();
         short.come_and_go(0.0, 2.0);
         assert_eq!(short.layers["a"].exits_at, None);
     }

@@ -112,7 +112,7 @@ impl Job<'_> {
         }
         let path = self.stored();
         let bytes = likeness::coarse(&self.paint()?).encode(StillFormat::WebP).map_err(|error| error.to_string())?;
-        let folder = path.parent().unwrap();
+        let folder = path.parent().expect("it lies in its theme's folder");
         fs::create_dir_all(folder).and_then(|()| fs::write(&path, bytes)).map_err(|error| error.to_string())
     }
 
@@ -133,8 +133,8 @@ impl Job<'_> {
     fn keep(&self, what: &str, still: &Still) -> String {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("golden");
         let path = folder.join(format!("{}-{}-{}.{what}.png", self.name, self.scene, self.aspect));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(&path, still.encode(StillFormat::Png).unwrap()).unwrap();
+        let png = still.encode(StillFormat::Png).expect("a still can be encoded");
+        fs::create_dir_all(&folder).and_then(|()| fs::write(&path, png)).expect("target can be written");
         path.display().to_string()
     }
 }
@@ -158,14 +158,15 @@ impl Pictures {
     }
 
     fn leave_only(&self) {
-        self.strangers().for_each(|path| fs::remove_file(path).unwrap());
+        self.strangers().for_each(|path| fs::remove_file(path).expect("a picture can be removed"));
     }
 }
 
 /// The scenes' names, in order.
 fn scenes() -> Vec<String> {
-    let files = fs::read_dir(folder().join("scenes")).unwrap().map(|file| file.unwrap().path());
-    let mut scenes: Vec<String> = files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    let files = fs::read_dir(folder().join("scenes")).expect("the scenes are there").flatten().map(|file| file.path());
+    let name = |path: PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    let mut scenes: Vec<String> = files.filter_map(name).collect();
     scenes.sort();
     scenes
 }
