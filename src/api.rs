@@ -13,6 +13,7 @@ mod products;
 mod sdp;
 mod shows;
 mod stage;
+mod still;
 mod themes;
 mod whep;
 mod whip;
@@ -146,6 +147,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(stage::put_card, stage::delete_card))
         .routes(routes!(stage::put_countdown, stage::delete_countdown))
         .routes(routes!(themes::list))
+        .routes(routes!(still::get))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::map_response(unstored));
     let public = OpenApiRouter::new()

@@ -4,6 +4,7 @@ pub mod audio;
 mod blur;
 pub mod decode;
 pub mod encode;
+pub mod film;
 mod fit;
 mod scale;
 
@@ -15,6 +16,7 @@ pub use audio::{AudioDecoder, OpusEncoder};
 pub use blur::Blur;
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub use film::Film;
 pub use fit::{Fit, Fitting, Target};
 
 /// What went wrong in a codec, and which.

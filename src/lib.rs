@@ -23,6 +23,7 @@ pub mod ingest;
 pub mod media;
 pub mod overlay;
 pub mod pages;
+pub mod preview;
 pub mod server;
 pub mod show;
 pub mod store;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use hawker::config::{AdminToken, Config};
 use hawker::demo::{self, Demo};
 use hawker::media::SystemClock;
+use hawker::preview;
 use hawker::server::{Door, Server};
 use hawker::telemetry;
 
@@ -43,19 +44,33 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         clip: Option<PathBuf>,
     },
+    /// See a theme, or one template of it, as a picture or a film, painted as it is on air.
+    Preview(preview::Options),
 }
 
 fn main() -> Result<()> {
-    let cli = Cli::parse();
+    match Cli::parse().command {
+        Command::Serve { config } => run(async { serve(Config::load(config.as_deref())?).await }),
+        Command::Demo { public, clip } => {
+            run(async move { demonstrate(Demo::prepare(Config::load(None)?, public, clip)?).await })
+        }
+        Command::Preview(options) => {
+            if let Err(error) = preview::run(&options) {
+                // A template's line is what its author looks for; a backtrace would bury it.
+                eprintln!("{error}");
+                std::process::exit(1);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Runs what serves, and tells how it goes.
+fn run(serving: impl Future<Output = Result<()>>) -> Result<()> {
     telemetry::init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(async {
-        match cli.command {
-            Command::Serve { config } => serve(Config::load(config.as_deref())?).await,
-            Command::Demo { public, clip } => demonstrate(Demo::prepare(Config::load(None)?, public, clip)?).await,
-        }
-    })
+    runtime.block_on(serving)
 }
 
 async fn serve(config: Config) -> Result<()> {

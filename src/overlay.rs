@@ -16,7 +16,9 @@
 //! - `painter`, `scene`: layers with phases, and their cache
 //! - `motion`, `pose`: how a layer comes, moves and goes
 //! - `compose`: the blend
+//! - `still`, `backdrop`: a frame as a picture to look at, and what lies under it where nobody publishes
 
+pub mod backdrop;
 pub mod compose;
 pub mod digits;
 pub mod fonts;
@@ -30,11 +32,13 @@ mod pose;
 pub mod raster;
 pub mod scene;
 pub mod shelf;
+pub mod still;
 pub mod theme;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use backdrop::Backdrop;
 pub use compose::DrawList;
 pub use fonts::{Gap, Missing};
 pub use locale::{Language, Locale};
@@ -43,6 +47,7 @@ pub use photo::{Photo, PhotoError};
 pub use raster::Rect;
 pub use scene::{Hit, Scene};
 pub use shelf::Watch;
+pub use still::{Still, StillError, StillFormat};
 pub use theme::{Theme, ThemeError, Themes};
 
 use crate::media::{Colour, MediaTime, Resolution};

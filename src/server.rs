@@ -96,7 +96,8 @@ impl Server {
         let tls =
             listen.within_tls().then(|| Tls::open(&config.tls, &config.data_dir, &config.public_ips, clock.clone()));
         let tls = tls.transpose()?;
-        let painter = PainterConfig { themes: config.themes.clone(), fonts: config.fonts.clone() };
+        let (themes, fonts) = (config.themes.clone(), config.fonts.clone());
+        let painter = PainterConfig { themes, fonts, strict: false };
         let painter = Arc::new(Painter::new(painter)?);
         let themes = painter.watch().map_err(Error::Themes)?;
         let engine = compositor(config.compositor).await?;

@@ -25,6 +25,7 @@ pub(crate) mod rehearsal;
 pub mod settings;
 pub mod stages;
 pub mod state;
+pub mod still;
 mod timeline;
 
 use std::sync::Arc;
@@ -83,6 +84,10 @@ pub enum Error {
     Log { seq: i64, show: String, reason: String },
     #[error("the stages of {show} did not start: {reason}")]
     Stages { show: ShowId, reason: String },
+    #[error("the still was not made: {reason}")]
+    Still { reason: String },
+    #[error("other stills are being made, one at a time of a show: ask again in a second")]
+    StillsBusy,
     #[error("the show is ending")]
     Stopping,
 }

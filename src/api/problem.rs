@@ -117,6 +117,8 @@ impl From<show::Error> for Problem {
             show::Error::Store(store::Error::NotCommitted(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-committed", None)
             }
+            show::Error::Still { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "not-painted", None),
+            show::Error::StillsBusy => (StatusCode::SERVICE_UNAVAILABLE, "stills-busy", None),
             show::Error::Stopping | show::Error::Store(store::Error::Closed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping", None)
             }
@@ -127,7 +129,11 @@ impl From<show::Error> for Problem {
         if status.is_server_error() {
             tracing::error!(%error, "a request failed");
         }
-        let problem = Problem::new(status, kind, error);
+        let busy = matches!(error, show::Error::StillsBusy);
+        let mut problem = Problem::new(status, kind, error);
+        if busy {
+            problem = problem.with_header(header::RETRY_AFTER, "1");
+        }
         match field {
             Some(field) => problem.in_field(field),
             None => problem,

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::ingest::whip;
-use crate::media::ManualClock;
+use crate::media::{Colour, ManualClock, Pool, Resolution};
 use crate::show::rehearsal;
 
 const TOKEN: &str = "an-admin-token";
@@ -164,6 +164,7 @@ async fn nothing_is_written_or_read_without_the_token() {
         (Method::GET, "/api/v1/shows/demo"),
         (Method::GET, "/api/v1/shows/demo/key"),
         (Method::GET, "/api/v1/shows/demo/health"),
+        (Method::GET, "/api/v1/shows/demo/still"),
         (Method::PUT, "/api/v1/shows/demo"),
         (Method::DELETE, "/api/v1/shows/demo"),
         (Method::PUT, "/api/v1/shows/demo/stage/card"),
@@ -447,6 +448,57 @@ async fn whep_refuses_what_is_no_offer_and_answers_pages_of_any_origin() {
 }
 
 #[tokio::test]
+async fn a_still_shows_the_stage_at_any_moment() {
+    let face = Face::selling().await;
+    let still = async |query: &str| {
+        let answer = face.get(&format!("/api/v1/shows/demo/still?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let picture = image::load_from_memory(&answer.body).unwrap().into_rgb8();
+        (answer, picture)
+    };
+    // Before the first publisher the welcome is all there is.
+    let (answer, welcome) = still("width=320").await;
+    assert_eq!((answer.header(header::CONTENT_TYPE), answer.header(header::CACHE_CONTROL)), ("image/png", "no-store"));
+    assert_eq!((answer.headers["hawker-rev"].to_str().unwrap(), welcome.dimensions()), ("2", (320, 180)));
+
+    // Over what comes in: a grey picture, with a card and a countdown that turn at its end.
+    let stages = rehearsal::stages(&face.shows.get(&show_id("demo").unwrap()).unwrap());
+    let mut grey = Pool::new(Resolution::new(1280, 720)).take(Colour::BT709);
+    grey.fill([126, 128, 128]);
+    *stages.picture.lock().unwrap() = Some(grey.freeze());
+    stages.go_on_air(true);
+    let (_, bare) = still("format=webp").await;
+    assert_eq!(bare.dimensions(), (1280, 720));
+    assert!(bare.pixels().all(|pixel| pixel == &image::Rgb([128; 3])), "the stage is empty");
+    face.put("/api/v1/shows/demo/stage/card", json!({ "product": "lipstick" })).await;
+    let countdown =
+        json!({ "product": "lipstick", "price": { "minor": 990, "currency": "USD" }, "seconds": 60, "then": "revert" });
+    let started = face.put("/api/v1/shows/demo/stage/countdown", countdown).await.json();
+    let ends = started["ends_media_time"].as_i64().unwrap();
+    let (_, now) = still("").await;
+    assert!(now != bare);
+    let (before, running) = still(&format!("at={}", ends - 1)).await;
+    let (_, over) = still(&format!("at={ends}")).await;
+    assert_eq!(before.headers["hawker-media-time"], (ends - 1).to_string());
+    assert!(running != now && running != over, "digits, then the price");
+    assert_eq!(over, still(&format!("at={}", ends + 90_000_000)).await.1);
+
+    for (query, status, field) in [
+        ("at=-1", 422, "at"),
+        ("at=9223372036854775807", 422, "at"),
+        ("at=soon", 400, ""),
+        ("width=0", 422, "width"),
+        ("format=gif", 400, ""),
+        ("size=3", 400, ""),
+    ] {
+        let answer = face.get(&format!("/api/v1/shows/demo/still?{query}")).await.problem();
+        assert_eq!((answer.0, &*answer.2), (status, field), "{query}");
+    }
+    assert_eq!(face.get("/api/v1/shows/nobody/still").await.problem().0, 404);
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
 async fn metrics_are_read_off_the_running_shows() {
     let face = Face::selling().await;
     let text = face.public(Method::GET, "/metrics").await.text();
@@ -477,6 +529,7 @@ async fn the_document_describes_every_route() {
         "/api/v1/shows/{show}/products/{product}/image",
         "/api/v1/shows/{show}/stage/card",
         "/api/v1/shows/{show}/stage/countdown",
+        "/api/v1/shows/{show}/still",
         "/s/{show}/live.json",
         "/s/{show}/whep",
         "/s/{show}/whep/{resource}",

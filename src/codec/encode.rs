@@ -120,7 +120,7 @@ fn buffer_size(bitrate: u32) -> i32 {
 }
 
 /// An AVFrame over a picture's own bytes, which it keeps alive.
-fn shared(picture: &Arc<Picture>, resolution: Resolution) -> Result<ffmpeg::frame::Video, Error> {
+pub(super) fn shared(picture: &Arc<Picture>, resolution: Resolution) -> Result<ffmpeg::frame::Video, Error> {
     if picture.resolution() != resolution {
         let Resolution { width, height } = picture.resolution();
         return Err(Error::Size { width, height });

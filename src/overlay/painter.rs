@@ -28,12 +28,15 @@ pub struct PainterConfig {
     /// `*.ttf`, `*.otf` and `*.ttc` here serve what the embedded fonts lack, before Debian's, and templates by their family
     /// names.
     pub fonts: Option<PathBuf>,
+    /// A template that fails is an error, whatever is built in behind it: for previews.
+    pub strict: bool,
 }
 
 /// Paints scenes. One serves every show; painting takes milliseconds, so it belongs on a raster worker.
 pub struct Painter {
     shelf: Shelf,
     typesetter: Arc<Typesetter>,
+    strict: bool,
     kept: Mutex<Kept>,
 }
 
@@ -56,7 +59,7 @@ impl Painter {
     pub fn new(config: PainterConfig) -> Result<Painter, PaintError> {
         let typesetter = Arc::new(Typesetter::new(config.fonts.as_deref())?);
         let shelf = Shelf::new(config.themes, typesetter.clone())?;
-        Ok(Painter { shelf, typesetter, kept: Mutex::default() })
+        Ok(Painter { shelf, typesetter, strict: config.strict, kept: Mutex::default() })
     }
 
     /// The themes as they are now.
@@ -143,7 +146,7 @@ impl Painter {
     /// A kind's painting; where a theme's template fails, that of the theme it extends serves.
     fn painted(&self, job: &Job<'_>) -> Result<Arc<Painted>, PaintError> {
         let mut painted = self.kept_or_painted(job);
-        let mut behind: Option<&Arc<Kind>> = job.kind.behind();
+        let mut behind: Option<&Arc<Kind>> = job.kind.behind().filter(|_| !self.strict);
         while let (Err(error), Some(kind)) = (&painted, behind) {
             tracing::warn!("the extended theme's template serves: {error}");
             painted = self.kept_or_painted(&Job { kind, ..*job });

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::imageops::FilterType;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use sha2::{Digest, Sha256};
 use takumi::prelude::RgbaImage;
@@ -37,32 +38,9 @@ impl Photo {
 
     /// Decodes JPEG, PNG or WebP (first frame), turned as its EXIF orientation says.
     pub fn decode(bytes: &[u8]) -> Result<Photo, PhotoError> {
-        if bytes.len() > Photo::MOST_BYTES {
-            return Err(PhotoError::TooManyBytes { bytes: bytes.len() });
-        }
-        // By content, not by name; and only the formats that are promised.
-        let format = image::guess_format(bytes).map_err(|_| PhotoError::UnknownFormat)?;
-        if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) {
-            return Err(PhotoError::UnknownFormat);
-        }
-        let damaged = |error: ImageError| PhotoError::Damaged(error.to_string());
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(MOST_DECODE_BYTES);
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(damaged)?;
-        // The header's word, before a pixel is decoded.
-        let (width, height) = decoder.dimensions();
-        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > Photo::MOST_PIXELS {
-            return Err(PhotoError::TooManyPixels { width, height });
-        }
-        let orientation = decoder.orientation().map_err(damaged)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| match error {
-            ImageError::Limits(_) => PhotoError::TooManyPixels { width, height },
-            error => damaged(error),
-        })?;
+        let (mut picture, orientation) = open(bytes)?;
         // A quick average brings a camera's picture near, a good filter brings it there.
-        if width.max(height) > 4 * Photo::LONGEST_SIDE {
+        if picture.width().max(picture.height()) > 4 * Photo::LONGEST_SIDE {
             picture = picture.thumbnail(2 * Photo::LONGEST_SIDE, 2 * Photo::LONGEST_SIDE);
         }
         if picture.width().max(picture.height()) > Photo::LONGEST_SIDE {
@@ -93,6 +71,42 @@ impl Photo {
     pub(super) fn pixels(&self) -> &RgbaImage {
         &self.pixels
     }
+}
+
+/// A picture in its full size, under the same limits as a photo, turned as its EXIF orientation says.
+pub(super) fn upright(bytes: &[u8]) -> Result<DynamicImage, PhotoError> {
+    let (mut picture, orientation) = open(bytes)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Decodes a picture, and says how it is to be turned.
+fn open(bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoError> {
+    if bytes.len() > Photo::MOST_BYTES {
+        return Err(PhotoError::TooManyBytes { bytes: bytes.len() });
+    }
+    // By content, not by name; and only the formats that are promised.
+    let format = image::guess_format(bytes).map_err(|_| PhotoError::UnknownFormat)?;
+    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) {
+        return Err(PhotoError::UnknownFormat);
+    }
+    let damaged = |error: ImageError| PhotoError::Damaged(error.to_string());
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_DECODE_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    // The header's word, before a pixel is decoded.
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > Photo::MOST_PIXELS {
+        return Err(PhotoError::TooManyPixels { width, height });
+    }
+    let orientation = decoder.orientation().map_err(damaged)?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+        ImageError::Limits(_) => PhotoError::TooManyPixels { width, height },
+        error => damaged(error),
+    })?;
+    Ok((picture, orientation))
 }
 
 impl fmt::Debug for Photo {

@@ -148,6 +148,11 @@ impl Themes {
         all.into_values().collect()
     }
 
+    /// The names of all.
+    pub fn names(&self) -> Vec<String> {
+        self.list().into_iter().map(|theme| theme.name.clone()).collect()
+    }
+
     /// What is wrong in the folder.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

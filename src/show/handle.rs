@@ -12,6 +12,7 @@ use super::pipeline::Health;
 use super::settings::{Role, ShowId};
 use super::stages::Stages;
 use super::state::{Command, State};
+use super::still::Studio;
 use super::{Done, Error, layers};
 use crate::commerce::catalog::{ImageHash, ProductId};
 use crate::deliver::Feed;
@@ -34,6 +35,7 @@ pub(super) struct Inner {
     pub(super) stages: Arc<dyn Stages>,
     pub(super) feed: Feed,
     pub(super) clock: MediaClock,
+    pub(super) studio: Studio,
     pub(super) stop: CancellationToken,
     /// Cancelled when the show's task is over and its stages are joined.
     pub(super) ended: CancellationToken,

@@ -13,6 +13,9 @@ use crate::commerce::offer::{Countdown, Term};
 use crate::media::{MediaClock, MediaTime};
 use crate::overlay::{Ground, LayerSpec, PhaseSpec, Photo};
 
+/// Products' pictures, decoded.
+pub(super) type Photos = BTreeMap<ImageHash, Arc<Photo>>;
+
 /// What stands in the picture's place before anybody publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Welcome {
@@ -37,7 +40,7 @@ pub(super) fn layers(
     state: &State,
     clock: &MediaClock,
     since: MediaTime,
-    photos: &BTreeMap<ImageHash, Arc<Photo>>,
+    photos: &Photos,
     welcome: Option<Welcome>,
 ) -> Vec<LayerSpec> {
     let mut layers = Vec::new();
@@ -76,13 +79,7 @@ pub(super) fn media_time(clock: &MediaClock, at: Timestamp) -> MediaTime {
     clock.at_wall(system_time(at))
 }
 
-fn card(
-    state: &State,
-    clock: &MediaClock,
-    photos: &BTreeMap<ImageHash, Arc<Photo>>,
-    id: &ProductId,
-    item: &Item,
-) -> LayerSpec {
+fn card(state: &State, clock: &MediaClock, photos: &Photos, id: &ProductId, item: &Item) -> LayerSpec {
     let photo = item.image.and_then(|hash| photos.get(&hash));
     let images: BTreeMap<_, _> = photo.map(|photo| ("photo".to_owned(), photo.clone())).into_iter().collect();
     let phase = |term: Term| {

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use super::settings::Role;
@@ -34,7 +35,7 @@ use crate::codec::{self, Fitting, Target};
 use crate::deliver::Feed;
 use crate::ingest::{Publication, Publisher};
 use crate::media::slots::Slots;
-use crate::media::{Colour, MediaClock, MediaTime, Rendition, Resolution, queue};
+use crate::media::{Colour, MediaClock, MediaTime, Picture, Rendition, Resolution, queue};
 use crate::overlay::Scene;
 use crate::overlay::compose::Engine;
 
@@ -116,6 +117,8 @@ struct Shared {
     fitting: AtomicU8,
     /// The size at which what the publisher sends is shown.
     source: watch::Sender<Option<Resolution>>,
+    /// The newest picture that compose was given.
+    newest: ArcSwapOption<Picture>,
     /// Decode began anew in mid-stream, and waits for a keyframe.
     key_wanted: AtomicBool,
     /// The stage that is to break off at its next step.
@@ -151,6 +154,7 @@ impl Pipeline {
             size: AtomicU64::new(0),
             fitting: AtomicU8::new(0),
             source: watch::Sender::new(None),
+            newest: ArcSwapOption::empty(),
             key_wanted: AtomicBool::new(false),
             #[cfg(test)]
             breaking: Mutex::new(None),
@@ -207,6 +211,11 @@ impl Pipeline {
     /// The size of the publisher's picture, once one is decoded.
     pub fn source(&self) -> watch::Receiver<Option<Resolution>> {
         self.shared.source.subscribe()
+    }
+
+    /// The newest picture that came, without layers, once one has.
+    pub fn picture(&self) -> Option<Arc<Picture>> {
+        self.shared.newest.load_full()
     }
 
     /// How pictures of other proportions are shown from now on.

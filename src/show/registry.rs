@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,7 @@ use super::raster::Worker;
 use super::settings::{Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
 use super::stages::Stages;
 use super::state::{Changes, Command, Created, Event, Replayed, State};
+use super::still::Studio;
 use super::{Error, system_time};
 use crate::commerce::line::Title;
 use crate::deliver::{Deliver, FeedConfig};
@@ -33,6 +34,8 @@ pub struct Shows {
     /// Held while shows are made or deleted: one at a time. Holds the last revision of each deleted show.
     deleted: Mutex<BTreeMap<ShowId, u64>>,
     tasks: TaskTracker,
+    /// Turns to make a still.
+    stills: Arc<Semaphore>,
 }
 
 /// What shows are made with.
@@ -93,6 +96,7 @@ impl Shows {
             running: RwLock::default(),
             deleted: Mutex::new(deleted),
             tasks: TaskTracker::new(),
+            stills: Arc::new(Semaphore::new(Studio::MOST)),
         });
         for (id, (mut state, last)) in open {
             let wanted =
@@ -315,6 +319,7 @@ impl Shows {
             stages: stages.clone(),
             feed: feed.clone(),
             clock: clock.clone(),
+            studio: Studio::new(self.parts.painter.clone(), self.parts.store.clone(), self.stills.clone()),
             stop: stop.clone(),
             ended: ended.clone(),
         };

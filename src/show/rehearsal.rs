@@ -19,7 +19,7 @@ use super::{Error, Handle, Role, ShowId};
 use crate::codec::Fitting;
 use crate::deliver::{self, Deliver};
 use crate::ingest::{Ended, Publication, Publisher, SourceInfo};
-use crate::media::{Clock, Coded, ManualClock, MediaClock, MediaTime, Resolution};
+use crate::media::{Clock, Coded, ManualClock, MediaClock, MediaTime, Picture, Resolution};
 use crate::overlay::compose::Engine;
 use crate::overlay::{Painter, PainterConfig, Scene};
 use crate::store::Store;
@@ -33,6 +33,7 @@ pub(crate) struct Rehearsal {
     shown: watch::Sender<Shown>,
     on_air: watch::Sender<bool>,
     pub(crate) source: watch::Sender<Option<Resolution>>,
+    pub(crate) picture: Mutex<Option<Arc<Picture>>>,
     pub(crate) published: AtomicUsize,
     pub(crate) ended: AtomicUsize,
     pub(crate) stopped: AtomicBool,
@@ -52,6 +53,7 @@ fn start(config: pipeline::Config) -> Result<Arc<dyn Stages>, pipeline::Error> {
         shown: watch::Sender::default(),
         on_air: watch::Sender::default(),
         source: watch::Sender::default(),
+        picture: Mutex::default(),
         published: AtomicUsize::new(0),
         ended: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
@@ -133,6 +135,10 @@ impl Stages for Rehearsal {
 
     fn source(&self) -> watch::Receiver<Option<Resolution>> {
         self.source.subscribe()
+    }
+
+    fn picture(&self) -> Option<Arc<Picture>> {
+        self.picture.lock().unwrap().clone()
     }
 
     fn fit(&self, _: Fitting) {}

@@ -8,7 +8,7 @@ use super::pipeline::{Health, Pipeline, Shown};
 use super::settings::Role;
 use crate::codec::Fitting;
 use crate::ingest::{Publication, Publisher};
-use crate::media::{MediaTime, Resolution};
+use crate::media::{MediaTime, Picture, Resolution};
 use crate::overlay::Scene;
 
 /// The running stages of one show. [`Pipeline`] is the real one; tests stand in for it without threads and encoders.
@@ -25,6 +25,9 @@ pub trait Stages: Send + Sync {
 
     /// The size of the publisher's picture, once one is decoded.
     fn source(&self) -> watch::Receiver<Option<Resolution>>;
+
+    /// The newest picture that came, without layers, once one has.
+    fn picture(&self) -> Option<Arc<Picture>>;
 
     /// How pictures of other proportions are shown from now on.
     fn fit(&self, fitting: Fitting);
@@ -62,6 +65,10 @@ impl Stages for Pipeline {
 
     fn source(&self) -> watch::Receiver<Option<Resolution>> {
         Pipeline::source(self)
+    }
+
+    fn picture(&self) -> Option<Arc<Picture>> {
+        Pipeline::picture(self)
     }
 
     fn fit(&self, fitting: Fitting) {

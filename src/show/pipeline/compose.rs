@@ -114,6 +114,7 @@ pub(super) fn run(
         }
         if let Some(frame) = frame {
             pace.came(now);
+            shared.newest.store(Some(frame.picture.clone()));
             let next = slots.next();
             match slots.place(frame.at, now) {
                 Some(slot) => {
