@@ -126,10 +126,10 @@ impl From<show::Error> for Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", None)
             }
         };
-        if status.is_server_error() {
+        let busy = matches!(error, show::Error::StillsBusy);
+        if status.is_server_error() && !busy {
             tracing::error!(%error, "a request failed");
         }
-        let busy = matches!(error, show::Error::StillsBusy);
         let mut problem = Problem::new(status, kind, error);
         if busy {
             problem = problem.with_header(header::RETRY_AFTER, "1");
