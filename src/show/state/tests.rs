@@ -273,7 +273,9 @@ fn cue<const N: usize>(seconds: i64, changes: [Change; N]) -> Command {
 
 fn state_with(commands: impl IntoIterator<Item = Command>) -> State {
     let mut state = State::new(created());
-    commands.into_iter().for_each(|command| drop(carry_out(&mut state, command, start()).unwrap()));
+    for command in commands {
+        carry_out(&mut state, command, start()).unwrap();
+    }
     state
 }
 
