@@ -5,6 +5,9 @@
 
 pub mod auth;
 mod body;
+mod cues;
+mod expect;
+mod layers;
 mod linger;
 mod live;
 mod metrics;
@@ -117,7 +120,7 @@ fn show_id(id: &str) -> Result<ShowId, Problem> {
     tags(
         (name = "shows", description = "Shows and how they are set up"),
         (name = "products", description = "What a show sells"),
-        (name = "stage", description = "What is on the picture now"),
+        (name = "stage", description = "What is on the picture now, and what is to come"),
         (name = "themes", description = "What the layers look like"),
         (name = "publishers", description = "WHIP: OBS and browsers publish with a show's stream key"),
         (name = "viewers", description = "What a viewer's page asks: public"),
@@ -144,10 +147,14 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(products::list))
         .routes(routes!(products::put, products::get, products::delete))
         .routes(routes!(products::put_image, products::delete_image))
-        .routes(routes!(stage::put_card, stage::delete_card))
-        .routes(routes!(stage::put_countdown, stage::delete_countdown))
         .routes(routes!(themes::list))
         .routes(routes!(still::get))
+        .routes(routes!(stage::get))
+        .routes(routes!(stage::undo))
+        .routes(routes!(stage::put_layer, stage::get_layer, stage::delete_layer))
+        .routes(routes!(cues::list, cues::post))
+        .routes(routes!(cues::delete))
+        .routes(routes!(cues::now))
         .layer(GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .layer(middleware::map_response(unstored));
     let public = OpenApiRouter::new()

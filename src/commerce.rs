@@ -4,13 +4,15 @@
 //! whoever holds one need not check it again. Times here are wall time; `show` alone turns them into media time.
 
 pub mod catalog;
+pub mod ladder;
 pub mod line;
 pub mod money;
 pub mod offer;
 pub mod slug;
 
 pub use catalog::{Catalog, Product, ProductId};
-pub use line::{Label, Title};
+pub use ladder::Ladder;
+pub use line::{Code, Heading, Label, Sentence, Title};
 pub use money::{Currency, Money};
 pub use offer::{Countdown, Price, Stage, Then};
 pub use slug::Slug;

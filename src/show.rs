@@ -14,6 +14,7 @@
 mod actor;
 pub mod announce;
 mod audio_line;
+pub mod cues;
 mod handle;
 mod layers;
 pub mod pipeline;
@@ -23,6 +24,7 @@ pub mod registry;
 #[cfg(test)]
 pub(crate) mod rehearsal;
 pub mod settings;
+pub mod stage;
 pub mod stages;
 pub mod state;
 pub mod still;
@@ -34,10 +36,12 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 pub use handle::Handle;
+pub use layers::price_text;
 pub use registry::Shows;
 pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
+pub use stage::{Change, Layer};
 pub use stages::Stages;
-pub use state::{Changes, Command, End, State};
+pub use state::{Changes, Command, State};
 
 use crate::media::{MediaClock, MediaTime};
 use crate::store;
@@ -45,7 +49,12 @@ use crate::store;
 /// A command that was carried out: its events are in the log.
 #[derive(Clone, Debug)]
 pub struct Done {
+    /// The revision that it left the show at.
+    pub rev: u64,
+    /// The state when this was answered, which may be further.
     pub state: Arc<State>,
+    /// What it came to: none when nothing was to be changed.
+    pub events: Vec<state::Event>,
     /// Where a change of the stage is on the picture. Absent for other changes, and when it was not even painted in time.
     pub on_picture: Option<OnPicture>,
 }
@@ -68,6 +77,8 @@ pub enum Error {
     Unknown { seen: ShowId },
     #[error(transparent)]
     Refused(#[from] state::Refused),
+    #[error("revision {expected} was expected, the show is at {current}: look at what has changed, then try again")]
+    Moved { expected: u64, current: u64 },
     #[error("another show has this stream key: leave it out to have one made")]
     KeyTaken,
     #[error(

@@ -23,6 +23,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON value as a known shape, checked as a body is.
+pub(super) fn shaped<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, Problem> {
+    match Json::from_bytes(value.to_string().as_bytes()) {
+        Ok(Json(shaped)) => Ok(shaped),
+        Err(rejection) => Err(of_rejection(&rejection)),
+    }
+}
+
 fn of_rejection(rejection: &JsonRejection) -> Problem {
     let text = rejection.body_text();
     match rejection {

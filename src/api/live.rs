@@ -16,7 +16,7 @@ use crate::commerce::catalog::{ProductId, WebUrl};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
 use crate::commerce::offer::Then;
-use crate::show::{Handle, State as ShowState};
+use crate::show::{Handle, State as ShowState, price_text};
 
 /// A show as its viewers may know it.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +29,8 @@ pub(super) struct Live {
     rev: u64,
     card: Option<Card>,
     countdown: Option<Countdown>,
+    /// The price ladder on the picture.
+    ladder: Option<Card>,
     /// The products on the picture, at the prices that hold now.
     products: Vec<Product>,
     /// The server's time of this answer, to read `ends_at` by without trusting one's own clock.
@@ -36,7 +38,7 @@ pub(super) struct Live {
     server_time: Timestamp,
 }
 
-/// The card on the picture.
+/// The card on the picture, or another layer of a product.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LiveCard)]
 pub(super) struct Card {
@@ -100,8 +102,6 @@ pub(super) async fn live(State(api): State<Arc<Api>>, Path(show): Path<String>) 
     let (state, now) = (show.state(), show.wall());
     let stage = &state.stage;
     let countdown = stage.countdown.as_ref();
-    let mut staged: Vec<&ProductId> = stage.card.iter().chain(countdown.map(|countdown| &countdown.product)).collect();
-    staged.dedup();
     let live = Live {
         title: state.title.clone(),
         on_air: show.on_air(),
@@ -115,7 +115,8 @@ pub(super) async fn live(State(api): State<Arc<Api>>, Path(show): Path<String>) 
             then: countdown.then,
             ended: countdown.ended(now),
         }),
-        products: staged.into_iter().filter_map(|id| product(&show, &state, id, now)).collect(),
+        ladder: stage.ladder.as_ref().map(|ladder| Card { product: ladder.product.clone() }),
+        products: state.staged().into_iter().filter_map(|id| product(&show, &state, id, now)).collect(),
         server_time: now,
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(live)))
@@ -128,9 +129,9 @@ fn product(show: &Handle, state: &ShowState, id: &ProductId, now: Timestamp) -> 
         id: id.clone(),
         title: item.product.title.clone(),
         price: price.now,
-        price_text: price.now.to_string(),
+        price_text: price_text(state, price.now),
         regular: price.regular,
-        regular_text: price.regular.map(|regular| regular.to_string()),
+        regular_text: price.regular.map(|regular| price_text(state, regular)),
         discount: price.discount().map(|percent| format!("-{percent}%")),
         sold_out: price.sold_out,
         url: item.product.url.clone(),

@@ -24,6 +24,7 @@ pub struct Problem {
     kind: Cow<'static, str>,
     detail: String,
     field: Option<Cow<'static, str>>,
+    current_rev: Option<u64>,
     headers: Vec<(HeaderName, &'static str)>,
 }
 
@@ -42,12 +43,15 @@ pub(super) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     field: Option<Cow<'static, str>>,
+    /// The revision of the show, where another one was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_rev: Option<u64>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, kind: &'static str, detail: impl ToString) -> Problem {
         let (kind, detail) = (Cow::Borrowed(kind), detail.to_string());
-        Problem { status, kind, detail, field: None, headers: Vec::new() }
+        Problem { status, kind, detail, field: None, current_rev: None, headers: Vec::new() }
     }
 
     /// A value that does not read.
@@ -65,12 +69,24 @@ impl Problem {
         self
     }
 
+    /// For a part of the request that lies under another one: `price` of `changes[0].value` is `changes[0].value.price`.
+    pub fn under(mut self, parent: &str) -> Problem {
+        let path = self.field.as_deref().map_or_else(|| parent.to_owned(), |field| format!("{parent}.{field}"));
+        self.field = Some(path.into());
+        self
+    }
+
     /// For a field that the client called by another name.
     pub fn rename_field(mut self, from: &str, to: &'static str) -> Problem {
         if self.field.as_deref() == Some(from) {
             self.field = Some(to.into());
         }
         self
+    }
+
+    /// Whether it is of a kind.
+    pub(super) fn is(&self, kind: &str) -> bool {
+        self.kind == kind
     }
 
     pub fn with_status(mut self, status: StatusCode) -> Problem {
@@ -86,13 +102,14 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Problem { status, kind, detail, field, headers } = self;
+        let Problem { status, kind, detail, field, current_rev, headers } = self;
         let body = Body {
             r#type: format!("urn:hawker:problem:{kind}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail,
             field,
+            current_rev,
         };
         let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
@@ -110,6 +127,7 @@ impl From<show::Error> for Problem {
         let (status, kind, field) = match &error {
             show::Error::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown-show", None),
             show::Error::Refused(refused) => of_refusal(refused),
+            show::Error::Moved { .. } => (StatusCode::CONFLICT, "other-revision", None),
             show::Error::KeyTaken => (StatusCode::CONFLICT, "key-taken", Some("stream_key")),
             show::Error::CanvasFixed { .. } => (StatusCode::CONFLICT, "canvas-fixed", Some("canvas")),
             show::Error::Full { .. } => (StatusCode::CONFLICT, "shows-full", None),
@@ -130,31 +148,47 @@ impl From<show::Error> for Problem {
         if status.is_server_error() && !busy {
             tracing::error!(%error, "a request failed");
         }
-        let mut problem = Problem::new(status, kind, error);
-        if busy {
-            problem = problem.with_header(header::RETRY_AFTER, "1");
-        }
-        match field {
-            Some(field) => problem.in_field(field),
-            None => problem,
-        }
+        let current_rev = match &error {
+            show::Error::Moved { current, .. } => Some(*current),
+            _ => None,
+        };
+        let field = field.map(Cow::Borrowed);
+        let problem = Problem { field, current_rev, ..Problem::new(status, kind, error) };
+        if busy { problem.with_header(header::RETRY_AFTER, "1") } else { problem }
     }
 }
 
 fn of_refusal(refused: &Refused) -> (StatusCode, &'static str, Option<&'static str>) {
+    use StatusCode as S;
     match refused {
-        Refused::UnknownProduct { .. } => (StatusCode::NOT_FOUND, "unknown-product", Some("product")),
-        Refused::OnStage { .. } => (StatusCode::CONFLICT, "on-stage", Some("product")),
-        Refused::PriceHeld { .. } => (StatusCode::CONFLICT, "price-held", Some("price")),
-        Refused::CatalogFull => (StatusCode::CONFLICT, "catalog-full", None),
-        Refused::Countdown(refused) => match refused {
-            offer::Refused::Currency { .. } => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency"))
-            }
-            offer::Refused::NotLower { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not-lower", Some("price.minor")),
-            offer::Refused::TooSoon { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-soon", Some("ends_at")),
-            offer::Refused::TooLate { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
-            offer::Refused::SoldOut => (StatusCode::CONFLICT, "sold-out", Some("product")),
+        Refused::UnknownProduct { .. } => (S::NOT_FOUND, "unknown-product", Some("product")),
+        Refused::OnStage { .. } => (S::CONFLICT, "on-stage", Some("product")),
+        Refused::InCue { .. } => (S::CONFLICT, "in-cue", Some("product")),
+        Refused::PriceHeld { .. } => (S::CONFLICT, "price-held", Some("price")),
+        Refused::CatalogFull => (S::CONFLICT, "catalog-full", None),
+        Refused::PriceTaken { .. } => (S::CONFLICT, "price-taken", Some("product")),
+        Refused::Uncounted { .. } => (S::CONFLICT, "uncounted", Some("product")),
+        Refused::Items { .. } => (S::UNPROCESSABLE_ENTITY, "item-count", Some("items")),
+        Refused::Queued { .. } => (S::UNPROCESSABLE_ENTITY, "product-count", Some("products")),
+        Refused::QueuedTwice { .. } => (S::UNPROCESSABLE_ENTITY, "named-twice", Some("products")),
+        Refused::Lasts { .. } => (S::UNPROCESSABLE_ENTITY, "invalid", Some("for_seconds")),
+        Refused::Changes { .. } => (S::UNPROCESSABLE_ENTITY, "change-count", Some("changes")),
+        Refused::Twice { .. } => (S::UNPROCESSABLE_ENTITY, "changed-twice", Some("changes")),
+        Refused::CuePast { .. } => (S::UNPROCESSABLE_ENTITY, "past", Some("at")),
+        Refused::CueFar { .. } => (S::UNPROCESSABLE_ENTITY, "too-late", Some("at")),
+        Refused::CuesFull => (S::CONFLICT, "cues-full", None),
+        Refused::UnknownCue { .. } => (S::NOT_FOUND, "unknown-cue", Some("cue")),
+        Refused::NothingToUndo => (S::CONFLICT, "nothing-to-undo", None),
+        Refused::Offer(refused) => match refused {
+            offer::Refused::Currency { .. } => (S::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency")),
+            offer::Refused::NotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("price.minor")),
+            offer::Refused::TooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("ends_at")),
+            offer::Refused::TooLate { .. } => (S::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
+            offer::Refused::SoldOut => (S::CONFLICT, "sold-out", Some("product")),
+            offer::Refused::Steps { .. } => (S::UNPROCESSABLE_ENTITY, "step-count", Some("steps")),
+            offer::Refused::StepNotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("steps")),
+            offer::Refused::StepTooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("steps")),
+            offer::Refused::LeavesEarly { .. } => (S::UNPROCESSABLE_ENTITY, "leaves-early", Some("for_seconds")),
         },
     }
 }
@@ -232,7 +266,7 @@ pub(super) async fn everywhere(request: Request, next: Next) -> Response {
         (_, text) => text.to_owned(),
     };
     let kind = status.canonical_reason().unwrap_or("error").to_lowercase().replace(' ', "-");
-    let problem = Problem { status, kind: kind.into(), detail, field: None, headers: Vec::new() };
+    let problem = Problem { status, kind: kind.into(), detail, field: None, current_rev: None, headers: Vec::new() };
     let mut response = problem.into_response();
     for (name, value) in &parts.headers {
         // What says how to do better (Allow, Retry-After, CORS) stays.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::Body;
+use super::expect::{Expect, Expected, Tagged};
 use super::{Api, Problem};
 use crate::commerce::catalog::{self, ImageHash, Item, ProductId, WebUrl};
 use crate::commerce::line::Title;
@@ -44,6 +45,9 @@ pub(super) struct ProductPut {
     /// How many are left; not counted when absent. Zero is sold out.
     #[serde(default)]
     stock: Option<u32>,
+    /// How many the shop has sold, by its own count; not counted when absent. The picture's sold counter shows this number.
+    #[serde(default)]
+    sold: Option<u32>,
     /// Where the buyer finds it: http or https.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -59,6 +63,7 @@ pub(super) struct Product {
     #[schema(value_type = MoneyBody)]
     price: Money,
     stock: Option<u32>,
+    sold: Option<u32>,
     #[schema(value_type = Option<String>)]
     url: Option<WebUrl>,
     /// Where its picture is, if it has one.
@@ -72,8 +77,8 @@ pub(super) struct List {
 
 impl Product {
     fn of(show: &Handle, id: &ProductId, item: &Item) -> Product {
-        let catalog::Product { title, price, stock, url } = item.product.clone();
-        Product { id: id.to_string(), title, price, stock, url, image: image_path(show, id, item) }
+        let catalog::Product { title, price, stock, sold, url } = item.product.clone();
+        Product { id: id.to_string(), title, price, stock, sold, url, image: image_path(show, id, item) }
     }
 }
 
@@ -108,31 +113,32 @@ pub(super) async fn list(
     Ok(Json(List { products: state.catalog.iter().map(|(id, item)| Product::of(&show, id, item)).collect() }))
 }
 
-/// Puts a product into the catalog, or changes it. Its picture stays.
+/// Puts a product into the catalog, or changes it. Its picture stays. The answer's ETag is the show's revision.
 #[utoipa::path(put, path = "/shows/{show}/products/{product}", tag = "products", security(("bearer" = [])),
-    params(("show" = String, Path), ("product" = String, Path, description = "1 to 64 of a-z, 0-9 and -")),
+    params(("show" = String, Path), ("product" = String, Path, description = "1 to 64 of a-z, 0-9 and -"), Expect),
     request_body = ProductPut,
     responses(
         (status = 201, body = Product, description = "Added"),
         (status = 200, body = Product, description = "Changed"),
         (status = 409, body = super::problem::Body, content_type = "application/problem+json",
-            description = "Its price was to change while a countdown holds it"),
+            description = "Its price was to change while a countdown or a ladder holds it; or the show has another revision"),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
+    expected: Expected,
     Body(body): Body<ProductPut>,
-) -> Result<(StatusCode, Json<Product>), Problem> {
+) -> Result<Tagged<Product>, Problem> {
     let (show, id) = (api.show(&show)?, product_id(&product)?);
-    let ProductPut { title, price, stock, url } = body;
+    let ProductPut { title, price, stock, sold, url } = body;
     let known = show.state().catalog.get(&id).is_some();
-    let product = catalog::Product { title, price, stock, url };
-    let done = show.run(Command::PutProduct { id: id.clone(), product }).await?;
+    let product = catalog::Product { title, price, stock, sold, url };
+    let done = expected.run(&show, Command::PutProduct { id: id.clone(), product }).await?;
     let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(Product::of(&show, &id, item))))
+    Ok(Tagged { status, rev: done.rev, body: Product::of(&show, &id, item) })
 }
 
 /// A product as it is.

@@ -1,64 +1,31 @@
 //! The stage: what is on the picture now. An answer says from which frame on a change is seen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::Body;
-use super::products::MoneyBody;
+use super::cues::{self, CueBody};
+use super::expect::{Expect, Expected, Tagged};
+use super::layers::{self, LayerPut, OnLayer};
 use super::{Api, Problem};
-use crate::commerce::catalog::ProductId;
-use crate::commerce::line::Label;
-use crate::commerce::money::Money;
-use crate::commerce::offer::Then;
-use crate::show::state::Refused;
-use crate::show::{self, Command, Done, End, Handle};
-
-/// The product whose card is to be on the picture.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CardPut {
-    #[schema(value_type = String)]
-    product: ProductId,
-}
-
-/// A price that holds until zero. Either `seconds` or `ends_at` says when that is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CountdownPut {
-    #[schema(value_type = String)]
-    product: ProductId,
-    /// Below the product's own price, in its currency.
-    #[schema(value_type = MoneyBody)]
-    price: Money,
-    /// From now; a fraction is taken to the millisecond.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 604_800)]
-    seconds: Option<f64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    ends_at: Option<Timestamp>,
-    /// What holds after zero.
-    then: Then,
-    /// A few words beside the price.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 40)]
-    label: Option<Label>,
-}
+use crate::show::stage::{Change, Content, Layer};
+use crate::show::state::Event;
+use crate::show::{self, Command, Done, Handle};
 
 /// A change of the stage, and where it begins.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Changed {
-    /// The revision that shows it: a later one when another change came before it was seen.
+    /// The revision that shows it: a later one when another change came before it was seen. The ETag is the one that this change
+    /// made: what to expect for the next one.
     rev: u64,
-    /// The first frame that shows it, in 90 kHz ticks of the show's media time. Absent with 202: not even painted yet.
+    /// The first frame that shows it, in 90 kHz ticks of the show's media time. Absent with 202: not even painted yet, or a cue.
     #[serde(skip_serializing_if = "Option::is_none")]
     media_time: Option<i64>,
     /// The RTP timestamp of that frame, the same for every viewer.
@@ -68,6 +35,11 @@ pub(super) struct Changed {
     shown: bool,
     #[serde(flatten)]
     end: Option<EndBody>,
+    /// It waits as this cue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cue: Option<CueBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<Undone>,
 }
 
 /// When a countdown reaches zero: the first frame at or after it shows what holds then.
@@ -79,165 +51,229 @@ pub(super) struct EndBody {
     ends_rtp: u32,
 }
 
-/// What is on the picture.
+/// What an undo took back.
 #[derive(Serialize, ToSchema)]
-pub(super) struct OnStage {
-    card: Option<CardOnStage>,
-    countdown: Option<CountdownOnStage>,
+pub(super) struct Undone {
+    /// The revision that had made the change.
+    rev: u64,
+    /// Layers that something had been put on.
+    put: Vec<Layer>,
+    /// Layers that something had been taken off.
+    deleted: Vec<Layer>,
+    /// Layers that stay empty, as what was there has ended or may not stand there any more.
+    not_restored: Vec<Layer>,
 }
 
-#[derive(Serialize, ToSchema)]
-pub(super) struct CardOnStage {
-    #[schema(value_type = String)]
-    product: ProductId,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(super) struct CountdownOnStage {
-    #[schema(value_type = String)]
-    product: ProductId,
-    #[schema(value_type = MoneyBody)]
-    price: Money,
-    #[schema(value_type = String, format = DateTime)]
-    ends_at: Timestamp,
-    then: Then,
-    #[schema(value_type = Option<String>)]
-    label: Option<Label>,
-    /// It has reached zero, and stays on the picture as ended until it is taken off.
-    ended: bool,
-}
-
-pub(super) fn on_stage(state: &show::State, now: Timestamp) -> OnStage {
-    let stage = &state.stage;
-    OnStage {
-        card: stage.card.clone().map(|product| CardOnStage { product }),
-        countdown: stage.countdown.as_ref().map(|countdown| CountdownOnStage {
-            product: countdown.product.clone(),
-            price: countdown.price,
-            ends_at: countdown.ends,
-            then: countdown.then,
-            label: countdown.label.clone(),
-            ended: countdown.ended(now),
-        }),
+impl Changed {
+    /// The cue that it waits as, if it does.
+    pub(super) fn into_cue(mut self) -> Result<CueBody, Changed> {
+        self.cue.take().ok_or(self)
     }
 }
 
-/// Shows a product's card, in the place of the one before.
-#[utoipa::path(put, path = "/shows/{show}/stage/card", tag = "stage", security(("bearer" = [])),
-    params(("show" = String, Path)),
-    request_body = CardPut,
-    responses(
-        (status = 200, body = Changed),
-        (status = 202, body = Changed, description = "Done, and not on the picture yet"),
-        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn put_card(
-    _: Operator,
-    State(api): State<Arc<Api>>,
-    Path(show): Path<String>,
-    Body(CardPut { product }): Body<CardPut>,
-) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&api.show(&show)?, Command::ShowCard { product }).await
+/// What is on the picture, by layer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OnStage {
+    card: Option<OnLayer>,
+    countdown: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ladder: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sold: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticker: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    banner: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sold_out: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<OnLayer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watermark: Option<OnLayer>,
 }
 
-/// Takes the card off the picture.
-#[utoipa::path(delete, path = "/shows/{show}/stage/card", tag = "stage", security(("bearer" = [])),
-    params(("show" = String, Path)),
-    responses(
-        (status = 200, body = Changed),
-        (status = 202, body = Changed, description = "Done, and not off the picture yet"),
-        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn delete_card(
-    _: Operator,
-    State(api): State<Arc<Api>>,
-    Path(show): Path<String>,
-) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&api.show(&show)?, Command::HideCard).await
+/// The stage at a revision.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StageBody {
+    rev: u64,
+    #[serde(flatten)]
+    stage: OnStage,
 }
 
-/// Starts a price that holds until zero, in the place of the one before. At zero digits, card and price turn in one frame.
-#[utoipa::path(put, path = "/shows/{show}/stage/countdown", tag = "stage", security(("bearer" = [])),
+pub(super) fn on_stage(state: &show::State, now: Timestamp) -> OnStage {
+    let layer = |layer| OnLayer::of(state, layer, now);
+    OnStage {
+        card: layer(Layer::Card),
+        countdown: layer(Layer::Countdown),
+        ladder: layer(Layer::Ladder),
+        stock: layer(Layer::Stock),
+        sold: layer(Layer::Sold),
+        ticker: layer(Layer::Ticker),
+        coupon: layer(Layer::Coupon),
+        banner: layer(Layer::Banner),
+        sold_out: layer(Layer::SoldOut),
+        queue: layer(Layer::Queue),
+        watermark: layer(Layer::Watermark),
+    }
+}
+
+/// Everything that is on the stage.
+#[utoipa::path(get, path = "/shows/{show}/stage", tag = "stage", security(("bearer" = [])),
     params(("show" = String, Path)),
-    request_body = CountdownPut,
     responses(
-        (status = 200, body = Changed),
-        (status = 202, body = Changed, description = "Done, and not on the picture yet"),
-        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+        (status = 200, body = StageBody, description = "Its ETag is the revision"),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put_countdown(
+pub(super) async fn get(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path(show): Path<String>,
-    Body(body): Body<CountdownPut>,
-) -> Result<(StatusCode, Json<Changed>), Problem> {
+) -> Result<Tagged<StageBody>, Problem> {
     let show = api.show(&show)?;
-    let CountdownPut { product, price, seconds, ends_at, then, label } = body;
-    let end = match (seconds, ends_at) {
-        (Some(seconds), None) => End::In(milliseconds(seconds)?),
-        (None, Some(ends_at)) => End::At(ends_at),
-        (None, None) => {
-            return Err(
-                Problem::invalid("no-end", "the countdown has no end: give seconds or ends_at").in_field("seconds")
-            );
-        }
-        (Some(_), Some(_)) => {
-            return Err(
-                Problem::invalid("two-ends", "seconds and ends_at are both given: leave one out").in_field("ends_at")
-            );
-        }
+    let (state, now) = (show.state(), show.wall());
+    let body = StageBody { rev: state.rev, stage: on_stage(&state, now) };
+    Ok(Tagged { status: StatusCode::OK, rev: state.rev, body })
+}
+
+/// What is on one layer.
+#[utoipa::path(get, path = "/shows/{show}/stage/{layer}", tag = "stage", security(("bearer" = [])),
+    params(("show" = String, Path), ("layer" = Layer, Path)),
+    responses(
+        (status = 200, body = OnLayer, description = "Its ETag is the revision"),
+        (status = 404, body = super::problem::Body, content_type = "application/problem+json", description = "Nothing"),
+    ))]
+pub(super) async fn get_layer(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, layer)): Path<(String, String)>,
+) -> Result<Tagged<OnLayer>, Problem> {
+    let (show, layer) = (api.show(&show)?, layer_of(&layer)?);
+    let (state, now) = (show.state(), show.wall());
+    let nothing =
+        || Problem::new(StatusCode::NOT_FOUND, "empty-layer", format!("there is nothing on {layer}: put it first"));
+    let body = OnLayer::of(&state, layer, now).ok_or_else(nothing)?;
+    Ok(Tagged { status: StatusCode::OK, rev: state.rev, body })
+}
+
+/// Puts something on a layer, in the place of what is there: now, or with `at` or `at_media` as a cue.
+///
+/// `card`: a product's card. `countdown`: a price that holds until zero, where digits, card and price turn in one frame. `ladder`: a
+/// price that drops at known times. `stock`, `sold`: a product's stock bar and sold counter. `ticker`, `coupon`, `banner`: words.
+/// `sold_out`: says so while a product is. `queue`: what comes next. `watermark`: over everything.
+#[utoipa::path(put, path = "/shows/{show}/stage/{layer}", tag = "stage", security(("bearer" = [])),
+    params(("show" = String, Path), ("layer" = Layer, Path), Expect),
+    request_body = LayerPut,
+    responses(
+        (status = 200, body = Changed),
+        (status = 202, body = Changed, description = "Done, and not on the picture yet; or waiting as `cue`"),
+        (status = 409, body = super::problem::Body, content_type = "application/problem+json",
+            description = "The show has another revision than was expected, or what is on the stage stands in the way"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put_layer(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, layer)): Path<(String, String)>,
+    expected: Expected,
+    Body(value): Body<Value>,
+) -> Result<Tagged<Changed>, Problem> {
+    let (show, layer) = (api.show(&show)?, layer_of(&layer)?);
+    let (put, moment) = layers::read(layer, &value)?;
+    let by_seconds = value.get("seconds").is_some();
+    let changed = match cues::moment(&show, moment)? {
+        None => change(&show, &expected, Command::Stage { changes: vec![put] }).await,
+        Some(at) => change(&show, &expected, Command::Schedule { at, label: None, changes: vec![put] }).await,
     };
-    let by_seconds = matches!(end, End::In(_));
-    let changed = change(&show, Command::StartCountdown { product, price, end, then, label }).await;
     changed.map_err(|problem| if by_seconds { problem.rename_field("ends_at", "seconds") } else { problem })
 }
 
-/// Takes the countdown off the picture. If it was running, the regular price holds at once.
-#[utoipa::path(delete, path = "/shows/{show}/stage/countdown", tag = "stage", security(("bearer" = [])),
-    params(("show" = String, Path)),
+/// Takes off what is on a layer. If that was a running countdown or a ladder, the regular price holds at once.
+#[utoipa::path(delete, path = "/shows/{show}/stage/{layer}", tag = "stage", security(("bearer" = [])),
+    params(("show" = String, Path), ("layer" = Layer, Path), Expect),
     responses(
         (status = 200, body = Changed),
         (status = 202, body = Changed, description = "Done, and not off the picture yet"),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
     ))]
-pub(super) async fn delete_countdown(
+pub(super) async fn delete_layer(
+    _: Operator,
+    State(api): State<Arc<Api>>,
+    Path((show, layer)): Path<(String, String)>,
+    expected: Expected,
+) -> Result<Tagged<Changed>, Problem> {
+    let layer = layer_of(&layer)?;
+    change(&api.show(&show)?, &expected, Command::Stage { changes: vec![Change::Delete(layer)] }).await
+}
+
+/// Takes back the last change of the stage that was not taken back yet: twice goes further back, up to 20. Products and
+/// prices stay as the shop set them; a countdown comes back only while it has not ended.
+#[utoipa::path(post, path = "/shows/{show}/stage/undo", tag = "stage", security(("bearer" = [])),
+    params(("show" = String, Path), Expect),
+    responses(
+        (status = 200, body = Changed, description = "`undone` says what was taken back, as a new revision"),
+        (status = 202, body = Changed, description = "Done, and not on the picture yet"),
+        (status = 409, body = super::problem::Body, content_type = "application/problem+json",
+            description = "Nothing is left to take back"),
+        (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn undo(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path(show): Path<String>,
-) -> Result<(StatusCode, Json<Changed>), Problem> {
-    change(&api.show(&show)?, Command::StopCountdown).await
+    expected: Expected,
+) -> Result<Tagged<Changed>, Problem> {
+    change(&api.show(&show)?, &expected, Command::Undo).await
 }
 
-async fn change(show: &Handle, command: Command) -> Result<(StatusCode, Json<Changed>), Problem> {
-    let starts = matches!(command, Command::StartCountdown { .. });
-    let Done { state, on_picture } = show.run(command).await.map_err(of_stage)?;
-    let countdown = state.stage.countdown.as_ref().filter(|_| starts);
-    let end = countdown.map(|countdown| {
-        let ends = show.media_time(countdown.ends);
-        EndBody { ends_at: countdown.ends, ends_media_time: ends.ticks(), ends_rtp: show.rtp(ends) }
-    });
-    let changed = Changed {
-        rev: on_picture.map_or(state.rev, |on_picture| on_picture.rev),
+/// Carries out a change of the stage, and tells what came of it.
+pub(super) async fn change(show: &Handle, expected: &Expected, command: Command) -> Result<Tagged<Changed>, Problem> {
+    let Done { rev, events, on_picture, .. } = expected.run(show, command).await.map_err(of_stage)?;
+    let mut changed = Changed {
+        rev: on_picture.map_or(rev, |on_picture| on_picture.rev),
         media_time: on_picture.map(|on_picture| on_picture.at.ticks()),
         rtp: on_picture.map(|on_picture| show.rtp(on_picture.at)),
         shown: on_picture.is_some_and(|on_picture| on_picture.seen),
-        end,
+        end: None,
+        cue: None,
+        undone: None,
     };
+    for event in events {
+        match event {
+            Event::Staged { at, changes, .. } => {
+                let placed = changes.iter().filter_map(|change| change.placed(at));
+                let ends = placed.filter_map(|placed| match placed.content {
+                    Content::Countdown(countdown) => Some(countdown.ends),
+                    _ => None,
+                });
+                changed.end = ends.last().map(|at| {
+                    let ends = show.media_time(at);
+                    EndBody { ends_at: at, ends_media_time: ends.ticks(), ends_rtp: show.rtp(ends) }
+                });
+            }
+            Event::CueScheduled { cue } => changed.cue = Some(CueBody::of(show, &cue)),
+            Event::Undone { rev, put, deleted, lost } => {
+                changed.undone = Some(Undone { rev, put, deleted, not_restored: lost });
+            }
+            _ => {}
+        }
+    }
     let status = if changed.media_time.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(changed)))
+    Ok(Tagged { status, rev, body: changed })
+}
+
+pub(super) fn layer_of(name: &str) -> Result<Layer, Problem> {
+    Layer::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Layer::ALL.into_iter().map(Layer::as_str).collect();
+        let detail = format!("the stage has no layer {name:.40?}; it has: {}", known.join(", "));
+        Problem::new(StatusCode::NOT_FOUND, "unknown-layer", detail).in_field("layer")
+    })
 }
 
 /// Here a product is named by the body, so one that is not there is a wrong value, not a wrong address.
-fn of_stage(error: show::Error) -> Problem {
-    let named = matches!(error, show::Error::Refused(Refused::UnknownProduct { .. }));
-    let problem = Problem::from(error);
-    if named { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
-}
-
-fn milliseconds(seconds: f64) -> Result<Duration, Problem> {
-    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Problem::invalid("invalid", format!("seconds is {seconds}: give how long the price is to hold"))
-            .in_field("seconds")
-    })?;
-    Ok(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+fn of_stage(problem: Problem) -> Problem {
+    if problem.is("unknown-product") { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
 }

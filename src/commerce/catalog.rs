@@ -41,6 +41,9 @@ pub struct Product {
     /// How many are left; not counted when absent. Zero is sold out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<u32>,
+    /// How many the shop has sold, as it says itself; not counted when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sold: Option<u32>,
     /// Where the buyer finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<WebUrl>,

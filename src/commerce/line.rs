@@ -16,6 +16,15 @@ pub type Title = Line<200>;
 /// A few words on the picture beside a price.
 pub type Label = Line<40>;
 
+/// What a buyer types in for a lower price.
+pub type Code = Line<24>;
+
+/// A heading on the picture, or a line under one.
+pub type Heading = Line<80>;
+
+/// A sentence on the picture.
+pub type Sentence = Line<140>;
+
 /// A text that is no such line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -6,16 +6,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, Product, ProductId};
+use super::ladder::Ladder;
 use super::line::Label;
 use super::money::{Currency, Money};
 
-/// What a seller has put on the picture: one product's card, one price countdown.
+/// What a seller has put on the picture that prices depend on: one product's card, one price countdown, one price ladder. A
+/// product is in one of the two at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stage {
     pub card: Option<ProductId>,
     pub countdown: Option<Countdown>,
     /// The countdown's end was taken into the catalog: it says that it ended, and holds no price any more.
     pub expired: bool,
+    pub ladder: Option<Ladder>,
 }
 
 /// A lower price for one product that holds until a moment.
@@ -44,7 +47,7 @@ pub enum Then {
     SoldOut,
 }
 
-/// Why a countdown may not begin.
+/// Why a countdown or a ladder may not begin.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("the price is in {seen}, the product's in {regular}: use the product's currency")]
@@ -57,6 +60,16 @@ pub enum Refused {
     TooLate { seen: Timestamp },
     #[error("the product is sold out: give it stock first")]
     SoldOut,
+    #[error("the ladder has {seen} steps: give it 1 to {}", Ladder::MOST_STEPS)]
+    Steps { seen: usize },
+    #[error("step {number} is at {seen}, which is not below {above} before it: make each step lower than the last")]
+    StepNotLower { number: usize, seen: Money, above: Money },
+    #[error("step {number} is at {seen}: give it a time from {earliest} on")]
+    StepTooSoon { number: usize, seen: Timestamp, earliest: Timestamp },
+    #[error(
+        "it would be taken off at {until}, before its last price at {last}: leave for_seconds out, or make it longer"
+    )]
+    LeavesEarly { until: Timestamp, last: Timestamp },
 }
 
 impl Countdown {
@@ -122,7 +135,10 @@ impl Stage {
         let regular = Price { now: product.price, regular: None, sold_out: product.sold_out() };
         let running = self.countdown.as_ref().filter(|countdown| countdown.product == *id && !self.expired);
         let Some(countdown) = running else {
-            return vec![Term { from: None, until: None, price: regular }];
+            return match self.ladder.as_ref().filter(|ladder| ladder.product == *id) {
+                Some(ladder) => rungs(ladder, regular),
+                None => vec![Term { from: None, until: None, price: regular }],
+            };
         };
         let lower = Price { now: countdown.price, regular: Some(product.price), sold_out: product.sold_out() };
         let after = Price { sold_out: product.sold_out() || countdown.then == Then::SoldOut, ..regular };
@@ -139,9 +155,10 @@ impl Stage {
         terms.iter().rfind(|term| term.from.is_none_or(|from| at >= from)).map(|term| term.price)
     }
 
-    /// Whether a countdown holds a product's price, so that it may not be changed under it.
+    /// Whether a countdown or a ladder holds a product's price, so that it may not be changed under it.
     pub fn holds(&self, id: &ProductId) -> bool {
-        !self.expired && self.countdown.as_ref().is_some_and(|countdown| countdown.product == *id)
+        let counted = !self.expired && self.countdown.as_ref().is_some_and(|countdown| countdown.product == *id);
+        counted || self.ladder.as_ref().is_some_and(|ladder| ladder.product == *id)
     }
 
     /// The countdown whose end has come, and is still to be taken into the catalog.
@@ -150,9 +167,23 @@ impl Stage {
     }
 }
 
+/// A ladder's prices over time: the regular one, each lower one, and after its end the regular one again.
+fn rungs(ladder: &Ladder, regular: Price) -> Vec<Term> {
+    let lower =
+        ladder.steps.iter().map(|step| (step.at, Price { now: step.price, regular: Some(regular.now), ..regular }));
+    let turns: Vec<_> = lower.chain(ladder.until.map(|until| (until, regular))).collect();
+    let first = Term { from: None, until: turns.first().map(|(at, _)| *at), price: regular };
+    let later = turns.iter().enumerate().map(|(index, (from, price))| {
+        let until = turns.get(index + 1).map(|(at, _)| *at);
+        Term { from: Some(*from), until, price: *price }
+    });
+    std::iter::once(first).chain(later).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commerce::ladder::Step;
 
     fn product(json: &str) -> Product {
         serde_json::from_str(json).unwrap()
@@ -205,6 +236,30 @@ mod tests {
             let after = stage.price(&catalog, &id, ends).unwrap();
             assert_eq!((after.now, after.regular, after.sold_out), (lipstick().price, None, then == Then::SoldOut));
         }
+    }
+
+    #[test]
+    fn a_ladder_is_a_price_for_each_of_its_steps() {
+        let id = ProductId::parse("lipstick").unwrap();
+        let usd = |minor| Money::new(minor, Currency::parse("USD").unwrap()).unwrap();
+        let after = |seconds| now() + jiff::SignedDuration::from_secs(seconds);
+        let steps = vec![Step { price: usd(1990), at: after(10) }, Step { price: usd(990), at: after(20) }];
+        let ladder = Ladder { product: id.clone(), steps, label: None, until: Some(after(30)) };
+        let stage = Stage { ladder: Some(ladder), ..Stage::default() };
+        let mut catalog = Catalog::default();
+        catalog.put(id.clone(), lipstick());
+        let at = |seconds| {
+            let price = stage.price(&catalog, &id, after(seconds)).unwrap();
+            (price.now.minor(), price.regular.is_some())
+        };
+        assert_eq!(
+            [0, 9, 10, 19, 20, 29].map(at),
+            [(2490, false), (2490, false), (1990, true), (1990, true), (990, true), (990, true)]
+        );
+        assert_eq!(at(30), (2490, false));
+        let terms = stage.terms(&id, &lipstick());
+        assert!(terms.windows(2).all(|pair| pair[0].until == pair[1].from));
+        assert!(stage.holds(&id));
     }
 
     #[test]

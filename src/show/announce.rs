@@ -4,11 +4,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::layers::media_time;
+use super::layers::{media_time, price_text};
 use super::state::State;
 use crate::commerce::catalog::ProductId;
 use crate::commerce::line::Title;
 use crate::commerce::money::Money;
+use crate::deliver::MAX_ANNOUNCEMENT;
 use crate::media::{MediaClock, MediaTime, RtpBase};
 use crate::overlay::{Hit, Scene};
 
@@ -21,6 +22,9 @@ pub struct Announcement<'a> {
     pub hits: Vec<Hit>,
     pub offers: Vec<Offer<'a>>,
     pub countdown: Option<Ending<'a>>,
+    /// What is to follow at times that are known: it is told here once more, as only the newest announcement is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Announcement<'a>>,
 }
 
 /// A product's price for a span of frames.
@@ -64,18 +68,15 @@ impl<'a> Announcement<'a> {
         let base = RtpBase::new(state.rtp_base);
         let rtp = |at: Timestamp| base.video(media_time(clock, at));
         let stage = &state.stage;
-        let mut staged: Vec<&ProductId> = stage.card.iter().collect();
-        staged.extend(stage.countdown.iter().map(|countdown| &countdown.product));
-        staged.dedup();
-        let items = staged.into_iter().filter_map(|id| Some((id, state.catalog.get(id)?)));
+        let items = state.staged().into_iter().filter_map(|id| Some((id, state.catalog.get(id)?)));
         let offers = items.flat_map(|(id, item)| {
             stage.terms(id, &item.product).into_iter().map(move |term| Offer {
                 product: id,
                 title: &item.product.title,
                 price: term.price.now,
-                text: term.price.now.to_string(),
+                text: price_text(state, term.price.now),
                 regular: term.price.regular,
-                regular_text: term.price.regular.map(|regular| regular.to_string()),
+                regular_text: term.price.regular.map(|regular| price_text(state, regular)),
                 discount: term.price.discount(),
                 sold_out: term.price.sold_out,
                 url: item.product.url.as_ref().map(|url| url.as_str()),
@@ -94,10 +95,57 @@ impl<'a> Announcement<'a> {
             hits: scene.hits(from),
             offers: offers.collect(),
             countdown,
+            next: Vec::new(),
         }
     }
 
-    pub fn to_bytes(&self) -> Bytes {
-        serde_json::to_vec(self).expect("an announcement has string keys and finite numbers only").into()
+    /// Of scenes that follow one another, as it is sent: the first, with what is to follow it as far as one message holds it.
+    pub fn of<'s>(scenes: impl Iterator<Item = (&'s State, &'s Scene, MediaTime)>, clock: &MediaClock) -> Bytes {
+        let mut parts = scenes.map(|(state, scene, from)| Announcement::new(state, scene, from, clock));
+        let Some(mut first) = parts.next() else { return Bytes::new() };
+        first.next = parts.collect();
+        loop {
+            let bytes = serde_json::to_vec(&first).expect("an announcement has string keys and finite numbers only");
+            if bytes.len() <= MAX_ANNOUNCEMENT || first.next.pop().is_none() {
+                return bytes.into();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::media::{Colour, ManualClock, Resolution};
+    use crate::overlay::Canvas;
+    use crate::show::settings::StreamKey;
+    use crate::show::state::Created;
+
+    #[test]
+    fn what_is_to_come_is_told_with_what_is() {
+        let clock = MediaClock::new(ManualClock::new(), std::time::UNIX_EPOCH, MediaTime::ZERO);
+        let state = State::new(Created {
+            rev: 1,
+            epoch: Timestamp::UNIX_EPOCH,
+            rtp_base: 0,
+            title: Title::parse("Evening sale").unwrap(),
+            stream_key: StreamKey::random(),
+            source: None,
+            canvas: crate::show::Canvas::default(),
+        });
+        let canvas = Canvas { resolution: Resolution::new(128, 128), colour: Colour::BT601 };
+        let scenes: Vec<_> = (7..9).map(|rev| Scene::empty(rev, canvas)).collect();
+        let second = |n| MediaTime::ZERO + Duration::from_secs(n);
+        let parts = scenes.iter().enumerate().map(|(n, scene)| (&state, scene, second(n as u64)));
+        let told: Value = serde_json::from_slice(&Announcement::of(parts, &clock)).unwrap();
+        assert_eq!((&told["rev"], &told["rtp_from"]), (&json!(7), &json!(0)));
+        assert_eq!((&told["next"][0]["rev"], &told["next"][0]["rtp_from"]), (&json!(8), &json!(90_000)));
+        let alone: Value =
+            serde_json::from_slice(&Announcement::of([(&state, &scenes[1], second(1))].into_iter(), &clock)).unwrap();
+        assert_eq!((&alone["rev"], alone.get("next")), (&json!(8), None));
     }
 }

@@ -54,12 +54,17 @@ impl Handle {
     /// Carries a command out: its events are in the log when this returns. A change of the stage waits, bounded, until it is on
     /// the picture.
     pub async fn run(&self, command: Command) -> Result<Done, Error> {
-        self.send(command, None).await
+        self.send(command, None, None).await
+    }
+
+    /// The same, unless the show has another revision than `expect` says when its turn comes.
+    pub async fn run_expecting(&self, command: Command, expect: Option<u64>) -> Result<Done, Error> {
+        self.send(command, None, expect).await
     }
 
     /// Gives a product its picture. `hash` is of its bytes, which are in the store already.
     pub async fn set_image(&self, id: ProductId, image: ImageHash, photo: Arc<Photo>) -> Result<Done, Error> {
-        self.send(Command::SetImage { id, image }, Some(photo)).await
+        self.send(Command::SetImage { id, image }, Some(photo), None).await
     }
 
     /// The show's wall time: the one that its countdowns end by.
@@ -70,6 +75,11 @@ impl Handle {
     /// The media time of a moment on the wall.
     pub fn media_time(&self, at: Timestamp) -> MediaTime {
         layers::media_time(&self.inner.clock, at)
+    }
+
+    /// The moment on the wall of a media time.
+    pub fn wall_at(&self, at: MediaTime) -> Timestamp {
+        Timestamp::try_from(self.inner.clock.wall(at)).unwrap_or(Timestamp::MAX)
     }
 
     /// The RTP timestamp of the video frame at a media time.
@@ -116,9 +126,9 @@ impl Handle {
         self.inner.ended.cancelled().await;
     }
 
-    async fn send(&self, command: Command, photo: Option<Arc<Photo>>) -> Result<Done, Error> {
+    async fn send(&self, command: Command, photo: Option<Arc<Photo>>, expect: Option<u64>) -> Result<Done, Error> {
         let (answer, answered) = oneshot::channel();
-        self.inner.commands.send(Message { command, photo, answer }).await.map_err(|_| Error::Stopping)?;
+        self.inner.commands.send(Message { command, photo, expect, answer }).await.map_err(|_| Error::Stopping)?;
         answered.await.map_err(|_| Error::Stopping)?
     }
 }

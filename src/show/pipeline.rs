@@ -191,11 +191,11 @@ impl Pipeline {
         Ok(Pipeline { shared, inputs, threads: Mutex::new(threads), shown, on_air })
     }
 
-    /// Shows `scene` in every slot from the next free one on, which is told before any of them can leave. `tell` is short: the
-    /// compositor waits for it.
-    pub fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
+    /// Shows `scene` in every slot from the next free one on that is `not_before` a moment. That slot is told before any of
+    /// them can leave. `tell` is short: the compositor waits for it.
+    pub fn arm(&self, scene: Arc<Scene>, not_before: Option<MediaTime>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
         let slots = Slots::new(self.shared.canvas.fps, MediaTime::ZERO);
-        self.shared.programme.arm(&slots, self.shared.clock.now(), scene, tell)
+        self.shared.programme.arm(&slots, self.shared.clock.now(), scene, not_before, tell)
     }
 
     /// Tells the newest revision on the picture, and its first frame.

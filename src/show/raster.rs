@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::state::State;
@@ -17,6 +18,8 @@ pub(super) struct Request {
     pub(super) state: Arc<State>,
     pub(super) layers: Vec<LayerSpec>,
     pub(super) staging: Staging,
+    /// When it is to be seen, if that is known; it comes back as well.
+    pub(super) at: Option<Timestamp>,
 }
 
 /// What came of a request.
@@ -25,24 +28,29 @@ pub(super) struct Painted {
     pub(super) state: Arc<State>,
     /// The scene, or in words why there is none.
     pub(super) scene: Result<Arc<Scene>, String>,
+    pub(super) at: Option<Timestamp>,
 }
 
 /// One painting thread. Ends when this is dropped.
 pub(super) struct Worker {
-    /// Holds the newest request: one that waits behind another is passed over for it, since nobody would see its scene.
-    requests: Option<queue::Sender<Request>>,
+    /// Holds the newest requests, which are painted together: those that wait behind others are passed over for them, since
+    /// nobody would see their scenes.
+    requests: Option<queue::Sender<Vec<Request>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     /// Starts it for a show of this name. The answers come in the order of the requests; who takes none holds it up.
-    pub(super) fn start(name: &str, painter: Arc<Painter>) -> io::Result<(Worker, mpsc::Receiver<Painted>)> {
-        let (requests, waiting) = queue::bounded::<Request>(1);
+    pub(super) fn start(name: &str, painter: Arc<Painter>) -> io::Result<(Worker, mpsc::Receiver<Vec<Painted>>)> {
+        let (requests, waiting) = queue::bounded::<Vec<Request>>(1);
         let (answers, painted) = mpsc::channel(1);
         let thread = thread::Builder::new().name(format!("raster-{name}")).spawn(move || {
-            while let Some(request) = waiting.recv() {
-                let scene = paint(&painter, &request);
-                if answers.blocking_send(Painted { state: request.state, scene }).is_err() {
+            while let Some(requests) = waiting.recv() {
+                let paint = |request: Request| {
+                    let scene = paint(&painter, &request);
+                    Painted { state: request.state, scene, at: request.at }
+                };
+                if answers.blocking_send(requests.into_iter().map(paint).collect()).is_err() {
                     return;
                 }
             }
@@ -50,10 +58,10 @@ impl Worker {
         Ok((Worker { requests: Some(requests), thread: Some(thread) }, painted))
     }
 
-    pub(super) fn paint(&self, request: Request) {
+    pub(super) fn paint(&self, together: Vec<Request>) {
         if let Some(requests) = &self.requests {
             // Closed means that the thread is gone, which only a stop does.
-            let _ = requests.push_newest(request);
+            let _ = requests.push_newest(together);
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::pipeline::health::{Compositor, Output, Stages as StagesHealth};
 use super::pipeline::{self, Health, Shown};
 use super::registry::{Parts, Shows, Wanted};
+use super::stage::Layer;
 use super::stages::Stages;
 use super::{Error, Handle, Role, ShowId};
 use crate::codec::Fitting;
@@ -24,7 +25,7 @@ use crate::overlay::compose::Engine;
 use crate::overlay::{Painter, PainterConfig, Scene};
 use crate::store::Store;
 
-/// Stages that show an armed scene at once, unless told to wait.
+/// Stages that show an armed scene at once, unless told to wait or it is for later.
 pub(crate) struct Rehearsal {
     name: String,
     clock: MediaClock,
@@ -77,13 +78,23 @@ pub(crate) async fn open_configured(
     let deliver = deliver::Config { listen, public: Vec::new(), max_viewers: 8, clock: clock.clone() };
     let parts = Parts {
         store: Store::open(folder).await?,
-        painter: Arc::new(Painter::new(PainterConfig::default()).unwrap()),
+        painter: Arc::new(painter()),
         deliver: Arc::new(Deliver::bind(deliver).unwrap()),
         clock,
         engine: Engine::cpu(),
         start,
     };
     Shows::open(parts, configured).await
+}
+
+/// With a plain template for each layer that has none built in.
+fn painter() -> Painter {
+    let folder = tempfile::tempdir().unwrap();
+    for layer in Layer::ALL.into_iter().filter(|layer| !matches!(layer, Layer::Card | Layer::Countdown)) {
+        let file = folder.path().join(layer.as_str()).with_extension("html");
+        std::fs::write(file, "<div id=\"hit\">x{% if clock %}{% for place in clock %}<b>{{ place.text }}</b>{% endfor %}{% endif %}</div>").unwrap();
+    }
+    Painter::new(PainterConfig { templates: Some(folder.path().to_owned()), ..PainterConfig::default() }).unwrap()
 }
 
 /// The stages of a show that this test started last.
@@ -115,11 +126,12 @@ impl Rehearsal {
 }
 
 impl Stages for Rehearsal {
-    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
-        let (rev, from) = (scene.rev(), self.clock.now() + Duration::from_millis(100));
+    fn arm(&self, scene: Arc<Scene>, not_before: Option<MediaTime>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
+        let (rev, free) = (scene.rev(), self.clock.now() + Duration::from_millis(100));
+        let from = not_before.map_or(free, |at| at.max(free));
         tell(from);
         self.armed.lock().unwrap().push((from, scene));
-        if !self.holds_back.load(Ordering::Relaxed) {
+        if from == free && !self.holds_back.load(Ordering::Relaxed) {
             self.show(rev, from);
         }
         from

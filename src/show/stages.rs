@@ -13,9 +13,9 @@ use crate::overlay::Scene;
 
 /// The running stages of one show. [`Pipeline`] is the real one; tests stand in for it without threads and encoders.
 pub trait Stages: Send + Sync {
-    /// Shows a scene from the next free slot on, until another one is armed. That slot is told before it can be seen, and given
-    /// back.
-    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime;
+    /// Shows a scene from the next free slot on that is `not_before` a moment, until another one is armed: what was armed for
+    /// that slot or later is given up. The slot is told before it can be seen, and given back.
+    fn arm(&self, scene: Arc<Scene>, not_before: Option<MediaTime>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime;
 
     /// The newest revision on air and the first frame that showed it.
     fn shown(&self) -> watch::Receiver<Shown>;
@@ -51,8 +51,8 @@ pub trait Stages: Send + Sync {
 }
 
 impl Stages for Pipeline {
-    fn arm(&self, scene: Arc<Scene>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
-        Pipeline::arm(self, scene, tell)
+    fn arm(&self, scene: Arc<Scene>, not_before: Option<MediaTime>, tell: &mut dyn FnMut(MediaTime)) -> MediaTime {
+        Pipeline::arm(self, scene, not_before, tell)
     }
 
     fn shown(&self) -> watch::Receiver<Shown> {

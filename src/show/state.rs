@@ -2,22 +2,28 @@
 //!
 //! Neither has a clock: `now` is an argument. Replaying the log gives the state that was answered from, and so the same picture.
 
-use std::time::Duration;
+mod staging;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cues::{Cue, CueId, Cues};
 use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey};
+use super::stage::{Change, Layer, Panel, Placed};
 use crate::commerce::catalog::{Catalog, ImageHash, Item, Product, ProductId};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
 use crate::commerce::offer::{self, Countdown, Stage, Then};
+pub use staging::Due;
+use staging::Missed;
 
 /// Everything that is known of a show. Made by its [`Created`] event, changed by [`State::apply`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Grows with every change that the picture may show or that touches a price or its terms. A countdown's end, which its
-    /// start announced, is none.
+    /// Grows with every change that the picture may show or that touches a price or its terms. A countdown's end and a ladder's
+    /// step, which their start announced, are none.
     pub rev: u64,
     /// Wall time of media time zero.
     pub epoch: Timestamp,
@@ -32,7 +38,26 @@ pub struct State {
     /// A publisher has been on air at least once.
     pub opened: bool,
     pub catalog: Catalog,
+    /// What is on the stage that prices depend on.
     pub stage: Stage,
+    /// Everything else that is on the stage.
+    pub panels: BTreeMap<Layer, Panel>,
+    /// When a layer is taken off by itself.
+    pub until: BTreeMap<Layer, Timestamp>,
+    /// The highest stock of the product on the stock panel since it was put there.
+    pub stock_total: u32,
+    pub cues: Cues,
+    /// The last changes of the stage, the newest last: what an undo takes back.
+    history: VecDeque<Past>,
+}
+
+/// A change of the stage that took place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Past {
+    /// The revision that it made.
+    rev: u64,
+    /// The layers that it touched, whether something was put there, and what was there before.
+    touched: Vec<(Layer, bool, Option<Placed>)>,
 }
 
 /// The way in of a second source; either or both.
@@ -81,6 +106,7 @@ pub enum Event {
     ImageRemoved {
         id: ProductId,
     },
+    /// This and the next three are of older logs: [`Event::Staged`] takes their place.
     CardShown {
         product: ProductId,
     },
@@ -90,6 +116,40 @@ pub enum Event {
     },
     CountdownStopped,
     CountdownExpired,
+    /// Changes of the stage took place, as one revision.
+    Staged {
+        at: Timestamp,
+        changes: Vec<Change>,
+        /// The cue that they waited as.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cue: Option<CueId>,
+    },
+    /// What was put on a layer for a while is gone.
+    LayerLeft {
+        layer: Layer,
+    },
+    /// The newest change of the stage that was not taken back yet is.
+    Undone {
+        /// The revision that it had made.
+        rev: u64,
+        /// The layers that it had put something on.
+        put: Vec<Layer>,
+        /// The layers that it had taken something off.
+        deleted: Vec<Layer>,
+        /// The layers that stay empty: what was there has ended, or may not stand there any more.
+        lost: Vec<Layer>,
+    },
+    CueScheduled {
+        cue: Cue,
+    },
+    CueTakenBack {
+        cue: CueId,
+    },
+    /// A cue could not take place when its time came.
+    CueDropped {
+        cue: CueId,
+        reason: String,
+    },
     Deleted,
 }
 
@@ -124,22 +184,32 @@ pub enum Command {
     RemoveImage {
         id: ProductId,
     },
-    ShowCard {
-        product: ProductId,
+    /// Changes the stage now, all in one revision.
+    Stage {
+        changes: Vec<Change>,
     },
-    HideCard,
-    StartCountdown {
-        product: ProductId,
-        price: Money,
-        end: End,
-        then: Then,
+    /// Takes back the last change of the stage.
+    Undo,
+    /// Changes the stage at a moment to come, all in one revision and one frame.
+    Schedule {
+        at: Timestamp,
         label: Option<Label>,
+        changes: Vec<Change>,
     },
-    StopCountdown,
+    /// Takes a waiting cue back.
+    TakeBack {
+        cue: CueId,
+    },
+    /// Lets a waiting cue take place now.
+    RunCue {
+        cue: CueId,
+    },
     /// A publisher is on air.
     Open,
-    /// Takes in what time alone has brought: the end of a countdown.
+    /// Takes in what time alone has brought: the end of a countdown, the moment of a cue.
     Tick,
+    /// The same when the show is opened: cues whose time went by meanwhile take place now.
+    Wake,
     Delete,
 }
 
@@ -156,28 +226,49 @@ pub struct Changes {
     pub fit: Option<Fit>,
 }
 
-/// When a countdown is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    In(Duration),
-    At(Timestamp),
-}
-
 /// Why a command may not be carried out. The state is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("the show has no product {seen}: put it into the catalog first")]
     UnknownProduct { seen: ProductId },
-    #[error("{seen} is on the picture: take its card and countdown off the stage first")]
-    OnStage { seen: ProductId },
+    #[error("{seen} is on the picture: take it off the stage first ({layer})")]
+    OnStage { seen: ProductId, layer: Layer },
+    #[error("cue {cue} needs {seen}: take the cue back first")]
+    InCue { seen: ProductId, cue: CueId },
     #[error(
-        "a countdown holds the price of {product} at its regular {regular}: end the countdown first, then set {seen}"
+        "a countdown or a ladder holds the price of {product} at its regular {regular}: take it off first, then set {seen}"
     )]
     PriceHeld { product: ProductId, regular: Money, seen: Money },
     #[error("the show has {} products, which is the most it may have: remove one first", Catalog::MAX_PRODUCTS)]
     CatalogFull,
     #[error(transparent)]
-    Countdown(#[from] offer::Refused),
+    Offer(#[from] offer::Refused),
+    #[error("the {by} on the stage holds the price of {product}: take it off first, a product has one of the two")]
+    PriceTaken { product: ProductId, by: Layer },
+    #[error("the {counted} of {product} is not counted: set {counted} of the product first")]
+    Uncounted { product: ProductId, counted: Layer },
+    #[error("{seen} lines: give the ticker 1 to {}", Panel::MOST_ITEMS)]
+    Items { seen: usize },
+    #[error("{seen} products: give the queue 1 to {}", Panel::MOST_QUEUED)]
+    Queued { seen: usize },
+    #[error("{seen} is in the queue twice: name it once")]
+    QueuedTwice { seen: ProductId },
+    #[error("for {seen:?}: give 1 second to 7 days")]
+    Lasts { seen: std::time::Duration },
+    #[error("{seen} changes at once: give 1 to {}", Change::MOST)]
+    Changes { seen: usize },
+    #[error("{layer} is changed twice at once: change it once")]
+    Twice { layer: Layer },
+    #[error("{seen} is past: leave the time out to have it at once")]
+    CuePast { seen: Timestamp },
+    #[error("{seen} is more than {} days away: choose an earlier time", Cues::FARTHEST.as_secs() / 86_400)]
+    CueFar { seen: Timestamp },
+    #[error("there are {} cues waiting, which is the most: take one back first", Cues::MOST)]
+    CuesFull,
+    #[error("no cue {seen} is waiting: see the list of cues")]
+    UnknownCue { seen: CueId },
+    #[error("no change of the stage is left to take back")]
+    NothingToUndo,
 }
 
 impl State {
@@ -195,6 +286,11 @@ impl State {
             opened: false,
             catalog: Catalog::default(),
             stage: Stage::default(),
+            panels: BTreeMap::new(),
+            until: BTreeMap::new(),
+            stock_total: 0,
+            cues: Cues::default(),
+            history: VecDeque::new(),
         }
     }
 
@@ -219,20 +315,17 @@ impl State {
             Event::BackupSourceChanged { source } => self.backup.source = source,
             Event::CanvasChanged { canvas } => self.canvas = canvas,
             Event::Opened => self.opened = true,
-            Event::ProductPut { id, product } => self.catalog.put(id, product),
+            Event::ProductPut { id, product } => {
+                self.catalog.put(id, product);
+                self.count_stock();
+            }
             Event::ProductRemoved { id } => self.catalog.remove(&id),
             Event::ImageSet { id, image } => self.catalog.set_image(&id, Some(image)),
             Event::ImageRemoved { id } => self.catalog.set_image(&id, None),
-            Event::CardShown { product } => self.stage.card = Some(product),
-            Event::CardHidden => self.stage.card = None,
-            Event::CountdownStarted { countdown } => {
-                self.stage.countdown = Some(countdown);
-                self.stage.expired = false;
-            }
-            Event::CountdownStopped => {
-                self.stage.countdown = None;
-                self.stage.expired = false;
-            }
+            Event::CardShown { product } => self.change_stage(&[Change::card(product)], self.epoch),
+            Event::CardHidden => self.change_stage(&[Change::Delete(Layer::Card)], self.epoch),
+            Event::CountdownStarted { countdown } => self.start_countdown(countdown),
+            Event::CountdownStopped => self.change_stage(&[Change::Delete(Layer::Countdown)], self.epoch),
             Event::CountdownExpired => {
                 self.stage.expired = true;
                 if let Some(countdown) = &self.stage.countdown
@@ -241,18 +334,26 @@ impl State {
                     self.catalog.set_stock(&countdown.product, Some(0));
                 }
             }
+            Event::Staged { at, changes, cue } => {
+                cue.and_then(|cue| self.cues.take(cue));
+                self.change_stage(&changes, at);
+            }
+            Event::LayerLeft { layer } => self.set(layer, None),
+            Event::Undone { lost, .. } => self.take_back(&lost),
+            Event::CueScheduled { cue } => self.cues.add(cue),
+            Event::CueTakenBack { cue } => drop(self.cues.take(cue)),
+            Event::CueDropped { cue, reason } => self.cues.drop(cue, reason),
         }
     }
 
-    /// The events that carry out a command `now`: none when there is nothing to change. A countdown whose end has come is
+    /// The events that carry out a command `now`: none when there is nothing to change. What time has brought until then is
     /// taken in first, whatever the command.
     pub fn decide(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
-        if self.stage.due(now).is_none() {
+        let missed = if matches!(command, Command::Wake) { Missed::TakesPlaceNow } else { Missed::TookPlace };
+        if self.next_due().is_none_or(|due| due.at > now) {
             return self.decide_settled(command, now);
         }
-        let mut settled = self.clone();
-        settled.apply(Event::CountdownExpired);
-        let mut events = vec![Event::CountdownExpired];
+        let (settled, mut events) = self.settle(now, missed);
         events.extend(settled.decide_settled(command, now)?);
         Ok(events)
     }
@@ -263,9 +364,12 @@ impl State {
             Command::PutProduct { id, product } => self.decide_product(id, product)?,
             Command::RemoveProduct { id } => {
                 self.item(&id)?;
-                let counted = self.stage.countdown.as_ref().is_some_and(|countdown| countdown.product == id);
-                if self.stage.card.as_ref() == Some(&id) || counted {
-                    return Err(Refused::OnStage { seen: id });
+                if let Some(layer) = self.layer_of(&id) {
+                    return Err(Refused::OnStage { seen: id, layer });
+                }
+                let needs = |cue: &&Cue| cue.changes.iter().any(|change| change.products().contains(&&id));
+                if let Some(cue) = self.cues.pending().iter().find(needs).map(|cue| cue.id) {
+                    return Err(Refused::InCue { seen: id, cue });
                 }
                 vec![Event::ProductRemoved { id }]
             }
@@ -277,30 +381,22 @@ impl State {
                 let none = self.item(&id)?.image.is_none();
                 unless(none, Event::ImageRemoved { id })
             }
-            Command::ShowCard { product } => {
-                self.item(&product)?;
-                unless(self.stage.card.as_ref() == Some(&product), Event::CardShown { product })
+            Command::Stage { changes } => {
+                let changes = self.effective(&changes, now)?;
+                unless(changes.is_empty(), Event::Staged { at: now, changes, cue: None })
             }
-            Command::HideCard => unless(self.stage.card.is_none(), Event::CardHidden),
-            Command::StartCountdown { product, price, end, then, label } => {
-                let ends = match end {
-                    // An end beyond all time is refused below, as one that is too late.
-                    End::In(duration) => now.checked_add(duration).unwrap_or(Timestamp::MAX),
-                    End::At(ends) => ends,
-                };
-                let before = self.stage.countdown.as_ref().filter(|_| !self.stage.expired);
-                let begins = before.and_then(|before| before.begins);
-                let countdown = Countdown { product, price, begins, ends, then, label };
-                let same = before == Some(&countdown);
-                let countdown = Countdown { begins: Some(now), ..countdown };
-                if !same {
-                    countdown.check(&self.item(&countdown.product)?.product, now)?;
-                }
-                unless(same, Event::CountdownStarted { countdown })
+            Command::Undo => vec![self.undoing(now).ok_or(Refused::NothingToUndo)?],
+            Command::Schedule { at, label, changes } => vec![self.decide_cue(at, label, changes, now)?],
+            Command::TakeBack { cue } => {
+                self.cue(cue)?;
+                vec![Event::CueTakenBack { cue }]
             }
-            Command::StopCountdown => unless(self.stage.countdown.is_none(), Event::CountdownStopped),
+            Command::RunCue { cue } => {
+                let changes = self.effective(&self.cue(cue)?.changes, now)?;
+                vec![Event::Staged { at: now, changes, cue: Some(cue) }]
+            }
             Command::Open => unless(self.opened, Event::Opened),
-            Command::Tick => Vec::new(),
+            Command::Tick | Command::Wake => Vec::new(),
             Command::Delete => vec![Event::Deleted],
         })
     }
@@ -340,6 +436,10 @@ impl State {
         }
     }
 
+    fn cue(&self, id: CueId) -> Result<&Cue, Refused> {
+        self.cues.get(id).ok_or(Refused::UnknownCue { seen: id })
+    }
+
     fn item(&self, id: &ProductId) -> Result<&Item, Refused> {
         self.catalog.get(id).ok_or_else(|| Refused::UnknownProduct { seen: id.clone() })
     }
@@ -358,7 +458,10 @@ impl Event {
             | Event::CardHidden
             | Event::CountdownStarted { .. }
             | Event::CountdownStopped
+            | Event::LayerLeft { .. }
+            | Event::Undone { .. }
             | Event::CanvasChanged { .. } => true,
+            Event::Staged { changes, .. } => !changes.is_empty(),
             Event::Created(_)
             | Event::KeyChanged { .. }
             | Event::SourceChanged { .. }
@@ -366,6 +469,9 @@ impl Event {
             | Event::BackupSourceChanged { .. }
             | Event::Opened
             | Event::CountdownExpired
+            | Event::CueScheduled { .. }
+            | Event::CueTakenBack { .. }
+            | Event::CueDropped { .. }
             | Event::Deleted => false,
         }
     }
@@ -374,10 +480,7 @@ impl Event {
 impl Command {
     /// Whether it changes what is on the stage, so that who gives it waits for the picture.
     pub fn is_stage(&self) -> bool {
-        matches!(
-            self,
-            Command::ShowCard { .. } | Command::HideCard | Command::StartCountdown { .. } | Command::StopCountdown
-        )
+        matches!(self, Command::Stage { .. } | Command::Undo | Command::RunCue { .. })
     }
 }
 
@@ -419,224 +522,4 @@ impl Replayed {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::commerce::money::Currency;
-
-    fn start() -> Timestamp {
-        "2026-01-01T00:00:00Z".parse().unwrap()
-    }
-
-    fn after(seconds: i64) -> Timestamp {
-        start() + SignedDuration::from_secs(seconds)
-    }
-
-    fn created() -> Created {
-        Created {
-            rev: 1,
-            epoch: start(),
-            rtp_base: 7,
-            title: Title::parse("Evening sale").unwrap(),
-            stream_key: StreamKey::parse("key-of-the-show").unwrap(),
-            source: None,
-            canvas: Canvas::default(),
-        }
-    }
-
-    fn id(name: &str) -> ProductId {
-        ProductId::parse(name).unwrap()
-    }
-
-    fn usd(minor: i64) -> Money {
-        Money::new(minor, Currency::parse("USD").unwrap()).unwrap()
-    }
-
-    fn product(minor: i64) -> Product {
-        Product { title: Title::parse("Lipstick").unwrap(), price: usd(minor), stock: None, url: None }
-    }
-
-    fn put(name: &str, minor: i64) -> Command {
-        Command::PutProduct { id: id(name), product: product(minor) }
-    }
-
-    fn countdown(name: &str, minor: i64, seconds: u64, then: Then) -> Command {
-        let end = End::In(Duration::from_secs(seconds));
-        Command::StartCountdown { product: id(name), price: usd(minor), end, then, label: None }
-    }
-
-    /// Carries a command out and says how many events that took.
-    fn carry_out(state: &mut State, command: Command, now: Timestamp) -> Result<usize, Refused> {
-        let events = state.decide(command, now)?;
-        let count = events.len();
-        events.into_iter().for_each(|event| state.apply(event));
-        Ok(count)
-    }
-
-    #[test]
-    fn the_revision_grows_with_what_can_be_seen_only() {
-        let mut state = State::new(created());
-        let mut rev_after = |command| {
-            carry_out(&mut state, command, start()).unwrap();
-            state.rev
-        };
-        assert_eq!(rev_after(put("a", 2490)), 2);
-        assert_eq!(rev_after(put("a", 2490)), 2);
-        assert_eq!(rev_after(Command::ShowCard { product: id("a") }), 3);
-        assert_eq!(rev_after(Command::ShowCard { product: id("a") }), 3);
-        let stream_key = Some(StreamKey::random());
-        assert_eq!(rev_after(Command::Change(Box::new(Changes { stream_key, ..Changes::default() }))), 3);
-        assert_eq!(rev_after(Command::Open), 3);
-        assert_eq!(rev_after(countdown("a", 990, 60, Then::Revert)), 4);
-        assert_eq!(rev_after(Command::HideCard), 5);
-        assert_eq!(rev_after(Command::HideCard), 5);
-    }
-
-    #[test]
-    fn commands_that_cannot_be_are_refused_and_change_nothing() {
-        let mut state = State::new(created());
-        carry_out(&mut state, put("a", 2490), start()).unwrap();
-        carry_out(&mut state, Command::ShowCard { product: id("a") }, start()).unwrap();
-        carry_out(&mut state, countdown("a", 990, 60, Then::Revert), start()).unwrap();
-        let before = state.clone();
-        let mut refuse = |command| carry_out(&mut state, command, after(1)).unwrap_err();
-        assert!(matches!(refuse(Command::ShowCard { product: id("b") }), Refused::UnknownProduct { .. }));
-        assert!(matches!(refuse(countdown("b", 990, 60, Then::Revert)), Refused::UnknownProduct { .. }));
-        assert!(matches!(refuse(countdown("a", 2490, 60, Then::Revert)), Refused::Countdown(_)));
-        assert!(matches!(refuse(countdown("a", 990, u64::MAX, Then::Revert)), Refused::Countdown(_)));
-        assert!(matches!(refuse(Command::RemoveProduct { id: id("a") }), Refused::OnStage { .. }));
-        assert!(matches!(refuse(Command::RemoveProduct { id: id("b") }), Refused::UnknownProduct { .. }));
-        assert!(matches!(refuse(put("a", 9990)), Refused::PriceHeld { .. }));
-        assert!(matches!(refuse(Command::RemoveImage { id: id("b") }), Refused::UnknownProduct { .. }));
-        assert_eq!(state, before);
-    }
-
-    #[test]
-    fn a_countdowns_end_is_taken_in_before_anything_else() {
-        let mut state = State::new(created());
-        carry_out(&mut state, put("a", 2490), start()).unwrap();
-        carry_out(&mut state, countdown("a", 990, 60, Then::SoldOut), start()).unwrap();
-        assert_eq!(carry_out(&mut state, Command::Tick, after(59)).unwrap(), 0);
-        let rev = state.rev;
-        assert_eq!(carry_out(&mut state, Command::Tick, after(60)).unwrap(), 1);
-        assert!(state.stage.expired && state.catalog.get(&id("a")).unwrap().product.sold_out());
-        assert_eq!(state.rev, rev);
-        // Stock puts it on sale again, and no ended countdown stands in the way.
-        carry_out(&mut state, put("a", 1990), after(61)).unwrap();
-        let price = state.stage.price(&state.catalog, &id("a"), after(61)).unwrap();
-        assert_eq!((price.now, price.sold_out), (usd(1990), false));
-
-        carry_out(&mut state, countdown("a", 990, 60, Then::SoldOut), after(62)).unwrap();
-        assert!(matches!(
-            state.decide(countdown("a", 990, 60, Then::Revert), after(200)),
-            Err(Refused::Countdown(offer::Refused::SoldOut))
-        ));
-        let events = state.decide(put("a", 5), after(200)).unwrap();
-        assert_eq!(events[0], Event::CountdownExpired);
-        assert_eq!(events.len(), 2);
-    }
-
-    #[test]
-    fn the_log_replays_as_old_versions_wrote_it() {
-        let log = [
-            r#"{"event":"created","rev":1,"epoch":"2026-01-01T00:00:00Z","rtp_base":7,"title":"Evening sale","stream_key":"key-of-the-show","source":"rtsp://a:b@cam/1","canvas":{"width":1280,"height":720,"fps":30,"fit":"blur"}}"#,
-            r#"{"event":"titled","title":"Night sale"}"#,
-            r#"{"event":"key_changed","stream_key":"another-key"}"#,
-            r#"{"event":"source_changed","source":null}"#,
-            r#"{"event":"backup_key_changed","stream_key":"second-key"}"#,
-            r#"{"event":"backup_source_changed","source":"rtsp://cam/2"}"#,
-            r#"{"event":"opened"}"#,
-            r#"{"event":"product_put","id":"a","product":{"title":"Lipstick","price":{"minor":2490,"currency":"USD"},"stock":3,"url":"https://shop.example/a"}}"#,
-            r#"{"event":"image_set","id":"a","image":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#,
-            r#"{"event":"card_shown","product":"a"}"#,
-            r#"{"event":"countdown_started","countdown":{"product":"a","price":{"minor":990,"currency":"USD"},"ends":"2026-01-01T00:01:00Z","then":"sold_out","label":"Flash"}}"#,
-            r#"{"event":"countdown_expired"}"#,
-        ];
-        let mut replayed = None;
-        for line in log {
-            let event: Event = serde_json::from_str(line).unwrap();
-            assert_eq!(serde_json::to_string(&event).unwrap(), line);
-            replayed = Some(Replayed::apply(replayed, event).unwrap());
-        }
-        let Some(Replayed::Open(state)) = replayed else { panic!("the show is open") };
-        assert_eq!((state.rev, state.title.as_str(), state.opened), (6, "Night sale", true));
-        assert!(state.catalog.get(&id("a")).unwrap().product.sold_out());
-        assert_eq!((state.role_of("another-key"), state.role_of("second-key")), (Some(Role::Main), Some(Role::Backup)));
-        assert_eq!(state.role_of("key-of-the-show"), None);
-        for line in [
-            r#"{"event":"countdown_stopped"}"#,
-            r#"{"event":"card_hidden"}"#,
-            r#"{"event":"image_removed","id":"a"}"#,
-            r#"{"event":"product_removed","id":"a"}"#,
-            r#"{"event":"deleted"}"#,
-        ] {
-            let event: Event = serde_json::from_str(line).unwrap();
-            assert_eq!(serde_json::to_string(&event).unwrap(), line);
-        }
-    }
-
-    #[test]
-    fn a_show_made_again_starts_anew_above_its_old_revision() {
-        let open = Replayed::apply(None, Event::Created(created())).unwrap();
-        let gone = Replayed::apply(Some(open), Event::Deleted).unwrap();
-        assert_eq!(gone, Replayed::Deleted { rev: 1 });
-        assert!(Replayed::apply(Some(gone.clone()), Event::CardHidden).is_err());
-        assert!(Replayed::apply(None, Event::Deleted).is_err());
-        let again = Replayed::apply(Some(gone), Event::Created(Created { rev: 2, ..created() })).unwrap();
-        assert!(matches!(again, Replayed::Open(state) if state.rev == 2));
-    }
-
-    fn commands() -> impl Strategy<Value = (Command, u64)> {
-        let name = prop_oneof![Just("a"), Just("b"), Just("c")];
-        let then = prop_oneof![Just(Then::Revert), Just(Then::SoldOut)];
-        let command =
-            (0..12u8, name, 1..3000i64, 0..90u64, then).prop_map(|(kind, name, minor, seconds, then)| match kind {
-                0..=2 => put(name, minor),
-                3 => Command::RemoveProduct { id: id(name) },
-                4 => Command::SetImage { id: id(name), image: ImageHash::of(&minor.to_le_bytes()) },
-                5 => Command::RemoveImage { id: id(name) },
-                6 => Command::ShowCard { product: id(name) },
-                7 => Command::HideCard,
-                8 | 9 => countdown(name, minor, seconds, then),
-                10 => Command::StopCountdown,
-                _ => Command::Tick,
-            });
-        (command, 0..40u64)
-    }
-
-    proptest! {
-        #[test]
-        fn replay_gives_the_state_that_was_answered_from(steps in prop::collection::vec(commands(), 0..60)) {
-            let mut state = State::new(created());
-            let mut log = vec![serde_json::to_string(&Event::Created(created())).unwrap()];
-            let mut now = start();
-            for (command, passed) in steps {
-                now += SignedDuration::from_secs(passed as i64);
-                let before = state.clone();
-                match state.decide(command, now) {
-                    Err(_) => prop_assert_eq!(&state, &before),
-                    Ok(events) => {
-                        for event in events {
-                            log.push(serde_json::to_string(&event).unwrap());
-                            state.apply(event);
-                        }
-                    }
-                }
-                prop_assert!(state.rev >= before.rev);
-                // What is on the stage exists, and what holds is a lower price than the regular one.
-                let staged = state.stage.card.iter().chain(state.stage.countdown.iter().map(|countdown| &countdown.product));
-                for id in staged {
-                    let price = state.stage.price(&state.catalog, id, now);
-                    prop_assert!(price.is_some_and(|price| price.regular.is_none_or(|regular| price.now.minor() < regular.minor())));
-                }
-            }
-            let mut replayed = None;
-            for line in log {
-                replayed = Some(Replayed::apply(replayed, serde_json::from_str(&line).unwrap()).unwrap());
-            }
-            prop_assert_eq!(replayed, Some(Replayed::Open(Box::new(state))));
-        }
-    }
-}
+mod tests;

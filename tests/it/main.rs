@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a trial that cannot go on has failed")]
 
 mod countdown_is_its_frames_time;
+mod cues_fall_on_their_frame;
 mod every_encoder_plays;
 mod hostile_input;
 mod once_for_all_viewers;

@@ -1,8 +1,9 @@
 // The clickable places of the picture: what was burned in there can be tapped, from the frame that first shows it.
 
 /**
- * Lays links into `layer`, which covers the picture exactly and scales with it. The server announces `{rev, rtp_from, hits}`
- * before the frame that shows them; they count from the displayed frame whose RTP timestamp is `rtp_from` or later.
+ * Lays links into `layer`, which covers the picture exactly and scales with it. The server announces `{rev, rtp_from, hits, next?}`
+ * before the frame that shows them; they count from the displayed frame whose RTP timestamp is `rtp_from` or later. `next` is
+ * a list of the same, for frames further ahead.
  */
 export class Hits {
   /** What counts now, and what was announced for later frames. */
@@ -29,6 +30,10 @@ export class Hits {
     if (!this.#knowsFrames || !Number.isInteger(announcement.rtp_from)) {
       this.#show(announcement);
       this.#pending = [];
+    }
+    // What is to come at a known time, told ahead.
+    for (const next of Array.isArray(announcement.next) ? announcement.next : []) {
+      if (Array.isArray(next?.hits) && Number.isInteger(next.rtp_from)) this.#pending.push(next);
     }
   }
 

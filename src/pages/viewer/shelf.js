@@ -2,7 +2,7 @@
 
 /**
  * Draws what the show sells, from two sources. `/s/{show}/live.json` tells what is on and what it looks like:
- * `{rev, card: {product}|null, countdown: {product}|null, products: [{id, title, price: {minor, currency}, regular?, discount?,
+ * `{rev, card: {product}|null, countdown: {product}|null, ladder: {product}|null, products: [{id, title, price: {minor, currency}, regular?, discount?,
  * sold_out, url?, image?}]}`. Announcements tell which price holds for which frames:
  * `{rev, offers: [{product, price, regular?, discount?, sold_out, rtp_from?, rtp_until?}]}`; so the price here changes with
  * the one in the picture.
@@ -45,8 +45,8 @@ export class Shelf {
   }
 
   #settle() {
-    const { products, card, countdown } = this.#live;
-    const chosen = card?.product ?? countdown?.product;
+    const { products, card, countdown, ladder } = this.#live;
+    const chosen = card?.product ?? countdown?.product ?? ladder?.product;
     const product = products.find((product) => product.id === chosen);
     this.current = product ? { ...product, ...this.#terms(product.id) } : null;
     const drawn = JSON.stringify(this.current);
@@ -65,8 +65,8 @@ export class Shelf {
   }
 
   #offer() {
-    const { card, countdown } = this.#live;
-    const product = card?.product ?? countdown?.product;
+    const { card, countdown, ladder } = this.#live;
+    const product = card?.product ?? countdown?.product ?? ladder?.product;
     if (this.#rtp === null) return undefined;
     return this.#announced.offers.find((offer) =>
       offer.product === product && reached(this.#rtp, offer.rtp_from) && !(reached(this.#rtp, offer.rtp_until, false)));

@@ -28,18 +28,21 @@ impl Programme {
     /// Scenes armed for the future at once; more than this and the earliest of them is given up.
     const MOST: usize = 64;
 
-    /// Chooses the first slot that compose has surely not reached, tells it, and arms `scene` for it. All under the lock that
-    /// compose takes for each slot, so that what is told is what is shown, however this thread is held up.
+    /// Chooses the first slot that compose has surely not reached, or where that is later the first one that is `not_before` a
+    /// moment, tells it, and arms `scene` for it. All under the lock that compose takes for each slot, so that what is told is
+    /// what is shown, however this thread is held up.
     pub(super) fn arm(
         &self,
         slots: &Slots,
         now: MediaTime,
         scene: Arc<Scene>,
+        not_before: Option<MediaTime>,
         tell: &mut dyn FnMut(MediaTime),
     ) -> MediaTime {
         let mut cues = self.cues();
         // The announcement is on its way before the lock is let go, so before the frame is even composed.
-        let from = slots.at_or_after((self.newest() + slots.interval()).max(now));
+        let free = (self.newest() + slots.interval()).max(now);
+        let from = slots.at_or_after(not_before.map_or(free, |at| at.max(free)));
         tell(from);
         // What holds until then, and what leaves with it, goes on moving.
         let before = cues.iter().rev().find(|cue| cue.0 < from).map(|cue| cue.1.clone());
@@ -278,13 +281,33 @@ mod tests {
     fn a_scene_holds_from_the_slot_that_was_told() {
         let (programme, slots) = (Programme::default(), Slots::new(30, MediaTime::ZERO));
         let mut told = Vec::new();
-        let first = programme.arm(&slots, MediaTime::ZERO, scene(1), &mut |from| told.push(from));
-        let second = programme.arm(&slots, first, scene(2), &mut |from| told.push(from));
+        let first = programme.arm(&slots, MediaTime::ZERO, scene(1), None, &mut |from| told.push(from));
+        let second = programme.arm(&slots, first, scene(2), None, &mut |from| told.push(from));
         assert_eq!(told, [first, second]);
         assert_eq!(rev(&programme, first - slots.interval()), None);
         assert_eq!(rev(&programme, first), Some(1));
         assert_eq!(rev(&programme, second - slots.interval()), Some(1));
         assert_eq!(rev(&programme, second), Some(2));
+    }
+
+    #[test]
+    fn a_scene_for_later_holds_from_its_moment_and_gives_way_to_what_comes_before_it() {
+        let (programme, slots) = (Programme::default(), Slots::new(30, MediaTime::ZERO));
+        let arm = |number, not_before| programme.arm(&slots, MediaTime::ZERO, scene(number), not_before, &mut |_| {});
+        let moment = MediaTime::from_ticks(90_000 + 1);
+        let now = arm(1, None);
+        let cue = arm(2, Some(moment));
+        assert_eq!(cue, slots.at_or_after(moment));
+        assert_eq!((rev(&programme, cue - slots.interval()), rev(&programme, cue)), (Some(1), Some(2)));
+        // A moment that is gone is no reason to promise a slot that is gone.
+        assert!(arm(3, Some(now)) > cue);
+
+        let programme = Programme::default();
+        let arm = |number, not_before| programme.arm(&slots, MediaTime::ZERO, scene(number), not_before, &mut |_| {});
+        arm(2, Some(moment));
+        arm(3, None);
+        assert_eq!(rev(&programme, cue), Some(3), "what was armed for later is superseded until it is armed again");
+        arm(4, Some(moment));
     }
 
     #[test]
@@ -307,7 +330,7 @@ mod tests {
         // Compose is ahead of the clock that the arming thread read before it was held up.
         let looked_up = slots.at_or_after(MediaTime::from_ticks(90_000));
         rev(&programme, looked_up);
-        let from = programme.arm(&slots, MediaTime::ZERO, scene(7), &mut |_| {});
+        let from = programme.arm(&slots, MediaTime::ZERO, scene(7), None, &mut |_| {});
         assert!(from > looked_up);
         assert_eq!(rev(&programme, from), Some(7));
     }

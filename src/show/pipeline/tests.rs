@@ -159,7 +159,7 @@ async fn the_picture_takes_on_the_size_of_the_newest_scene() {
     publish_until(&mut publication, &mut film, "on air", || *show.on_air().borrow()).await;
     for (rev, size) in [(1, Resolution::new(180, 320)), (2, SIZE)] {
         let scene = Scene::empty(rev, Canvas { resolution: size, colour: show.colour() });
-        show.arm(Arc::new(scene), &mut |_| {});
+        show.arm(Arc::new(scene), None, &mut |_| {});
         let before = show.health().stages.encode_keyframes;
         let resized = || {
             let health = show.health();

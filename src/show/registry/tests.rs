@@ -12,9 +12,10 @@ use crate::commerce::money::{Currency, Money};
 use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
 use crate::media::{ManualClock, Resolution};
-use crate::overlay::Ground;
+use crate::overlay::{Ground, Scene};
 use crate::show::rehearsal::{open, open_configured, stages};
-use crate::show::{Canvas, End};
+use crate::show::stage::{Put, When};
+use crate::show::{Canvas, Change, Layer};
 
 fn demo() -> ShowId {
     ShowId::parse("demo").unwrap()
@@ -29,17 +30,27 @@ fn usd(minor: i64) -> Money {
 }
 
 fn put_product() -> Command {
-    let product = Product { title: Title::parse("Lipstick").unwrap(), price: usd(2490), stock: None, url: None };
+    let product =
+        Product { title: Title::parse("Lipstick").unwrap(), price: usd(2490), stock: None, sold: None, url: None };
     Command::PutProduct { id: lipstick(), product }
 }
 
 fn show_card() -> Command {
-    Command::ShowCard { product: lipstick() }
+    stage([Change::card(lipstick())])
+}
+
+fn stage<const N: usize>(changes: [Change; N]) -> Command {
+    Command::Stage { changes: changes.into() }
+}
+
+fn hide_card() -> Command {
+    stage([Change::Delete(Layer::Card)])
 }
 
 fn countdown(seconds: u64, then: Then) -> Command {
-    let end = End::In(Duration::from_secs(seconds));
-    Command::StartCountdown { product: lipstick(), price: usd(990), end, then, label: None }
+    let end = When::In(Duration::from_secs(seconds));
+    let value = Put::Countdown { product: lipstick(), price: usd(990), end, then, label: None };
+    stage([Change::Put { value, lasts: None }])
 }
 
 async fn make(shows: &Shows) -> Handle {
@@ -165,7 +176,7 @@ async fn changes_at_once_are_all_answered_with_a_frame_that_shows_them() {
     let shows = open(folder.path(), &ManualClock::new()).await;
     let show = make(&shows).await;
     show.run(put_product()).await.unwrap();
-    let commands = (0..40).map(|n| if n % 2 == 0 { show_card() } else { Command::HideCard });
+    let commands = (0..40).map(|n| if n % 2 == 0 { show_card() } else { hide_card() });
     let asked: Vec<_> = commands
         .map(|command| {
             let show = show.clone();
@@ -321,5 +332,155 @@ async fn a_wall_clock_set_back_while_down_keeps_media_time_going_on() {
     assert_eq!(reached.ticks(), 9_000_000);
     let day = show.wall() + SignedDuration::from_hours(24);
     assert_eq!(show.media_time(day).since(show.media_time(show.wall())), Duration::from_secs(86_400));
+    shows.shutdown().await;
+}
+
+/// A cue so long from now, by the show's clock.
+fn cue(show: &Handle, after: Duration, changes: impl IntoIterator<Item = Change>) -> Command {
+    let at = show.wall() + SignedDuration::try_from(after).unwrap();
+    Command::Schedule { at, label: None, changes: changes.into_iter().collect() }
+}
+
+/// The show's state once it is as wanted.
+async fn state_where(show: &Handle, wanted: impl FnMut(&Arc<State>) -> bool) -> Arc<State> {
+    let mut state = show.inner.state.clone();
+    let found = tokio::time::timeout(Duration::from_secs(5), state.wait_for(wanted)).await;
+    found.expect("the state is as wanted within 5 s").unwrap().clone()
+}
+
+/// The newest scene that was armed, once it is as wanted.
+async fn armed_where(show: &Handle, wanted: impl Fn(MediaTime, &Scene) -> bool) -> (MediaTime, Arc<Scene>) {
+    let rehearsal = stages(show);
+    for _ in 0..5_000 {
+        let newest = rehearsal.armed.lock().unwrap().last().cloned();
+        if let Some((from, scene)) = newest.filter(|(from, scene)| wanted(*from, scene)) {
+            return (from, scene);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("no such scene was armed within 5 s");
+}
+
+fn layers_at(scene: &Scene, at: MediaTime) -> Vec<String> {
+    scene.hits(at).into_iter().map(|hit| hit.id).collect()
+}
+
+#[tokio::test]
+async fn a_cue_is_armed_for_its_moment_and_committed_when_it_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    let scheduled = show.run(cue(&show, Duration::from_secs(1), [Change::card(lipstick())])).await.unwrap();
+    assert_eq!((scheduled.rev, scheduled.on_picture), (2, None));
+    let moment = show.media_time(scheduled.state.cues.pending()[0].at);
+    let (from, scene) = armed_where(&show, |_, scene| scene.rev() == 3).await;
+    assert_eq!((from, layers_at(&scene, from)), (moment, vec!["card".to_owned()]));
+    assert_eq!((show.state().rev, show.state().stage.card.clone()), (2, None), "its moment is still to come");
+    let armed = stages(&show).armed.lock().unwrap().len();
+    clock.advance(Duration::from_secs(1));
+    let state = state_where(&show, |state| state.stage.card.is_some()).await;
+    assert_eq!((state.rev, state.cues.pending().len()), (3, 0));
+    assert_eq!(stages(&show).armed.lock().unwrap().len(), armed, "nothing is painted again");
+    // The same card again is on the picture already.
+    stages(&show).show(3, from);
+    let again = show.run(show_card()).await.unwrap().on_picture.unwrap();
+    assert_eq!((again.rev, again.at, again.seen), (3, from, true));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_change_before_an_armed_cue_holds_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    show.run(cue(&show, Duration::from_secs(1), [Change::card(lipstick())])).await.unwrap();
+    let (moment, _) = armed_where(&show, |_, scene| scene.rev() == 3).await;
+    let done = show.run(countdown(60, Then::Revert)).await.unwrap();
+    let shown = done.on_picture.unwrap();
+    assert_eq!((done.rev, shown.rev, shown.seen), (3, 3, true));
+    assert!(shown.at < moment);
+    let (from, scene) = armed_where(&show, |_, scene| scene.rev() == 4).await;
+    assert_eq!((from, layers_at(&scene, from).len()), (moment, 2), "the cue on top of the change");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(state_where(&show, |state| state.stage.card.is_some()).await.rev, 4);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_cue_that_was_seen_is_taken_in_before_what_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    show.run(cue(&show, Duration::from_secs(1), [Change::card(lipstick())])).await.unwrap();
+    let (moment, _) = armed_where(&show, |_, scene| scene.rev() == 3).await;
+    // Frames are composed a little before their time.
+    stages(&show).show(3, moment);
+    let done = show.run(hide_card()).await.unwrap();
+    assert_eq!((done.rev, done.events.len()), (4, 1));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_cue_taken_back_is_off_the_programme() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    let scheduled = show.run(cue(&show, Duration::from_secs(1), [Change::card(lipstick())])).await.unwrap();
+    let (moment, _) = armed_where(&show, |_, scene| scene.rev() == 3).await;
+    let id = scheduled.state.cues.pending()[0].id;
+    assert_eq!(show.run(Command::TakeBack { cue: id }).await.unwrap().rev, 2);
+    let (from, _) = armed_where(&show, |_, scene| scene.rev() == 2).await;
+    assert!(from < moment, "the scene of now takes its place");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(show.run(Command::Tick).await.unwrap().state.stage.card, None);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn cues_missed_while_the_server_was_down_take_place_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let shows = open(folder.path(), &clock).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    let lower = Put::Countdown {
+        product: lipstick(),
+        price: usd(990),
+        end: When::In(Duration::from_secs(60)),
+        then: Then::Revert,
+        label: None,
+    };
+    let lower = Change::Put { value: lower, lasts: None };
+    show.run(cue(&show, Duration::from_secs(100), [Change::card(lipstick()), lower])).await.unwrap();
+    let later = show.run(cue(&show, Duration::from_secs(900), [Change::Delete(Layer::Card)])).await.unwrap();
+    shows.shutdown().await;
+    drop((shows, show));
+
+    clock.advance(Duration::from_secs(500));
+    let shows = open(folder.path(), &clock).await;
+    let show = shows.get(&demo()).unwrap();
+    let state = state_where(&show, |state| state.stage.card.is_some()).await;
+    assert_eq!(state.stage.countdown.as_ref().unwrap().ends, show.wall() + SignedDuration::from_secs(60));
+    assert_eq!(state.cues.pending(), &later.state.cues.pending()[1..]);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_change_for_another_revision_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run_expecting(put_product(), Some(1)).await.unwrap();
+    let late = show.run_expecting(show_card(), Some(1)).await;
+    assert!(matches!(late, Err(Error::Moved { expected: 1, current: 2 })));
+    assert_eq!(show.state().stage.card, None);
+    assert_eq!(show.run_expecting(show_card(), Some(2)).await.unwrap().rev, 3);
     shows.shutdown().await;
 }
