@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod body;
+pub mod fetcher;
 mod linger;
 mod live;
 mod metrics;
@@ -13,6 +14,7 @@ mod products;
 mod sdp;
 mod shows;
 mod stage;
+mod warnings;
 mod whep;
 mod whip;
 
@@ -36,6 +38,8 @@ use utoipa_axum::routes;
 pub use auth::{Operator, Role};
 pub use problem::Problem;
 
+use fetcher::Fetcher;
+
 use crate::config::Secret;
 use crate::ingest::whip::Whip;
 use crate::overlay::Photo;
@@ -47,6 +51,8 @@ pub struct Api {
     whip: Arc<Whip>,
     /// What an operator must bring.
     admin_token: Secret,
+    /// What gets pictures that are named by their address.
+    fetcher: Fetcher,
     /// Bytes of one uploaded picture.
     most_image_bytes: usize,
     /// Uploads held in memory at a time; further ones wait.
@@ -87,6 +93,7 @@ impl Api {
             shows,
             whip,
             admin_token,
+            fetcher: Fetcher::new(),
             most_image_bytes: most_image_bytes.min(Photo::MOST_BYTES),
             uploads: Semaphore::new(4),
             decodings: Semaphore::new(1),

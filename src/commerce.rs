@@ -11,6 +11,6 @@ pub mod slug;
 
 pub use catalog::{Catalog, Product, ProductId};
 pub use line::{Label, Title};
-pub use money::{Currency, Money};
+pub use money::{Currency, Format, Money};
 pub use offer::{Countdown, Price, Stage, Then};
 pub use slug::Slug;

@@ -9,13 +9,14 @@
 //! whenever it is asked. Everything that will change (a price at the end of a countdown) is a phase that is painted ahead.
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
-//! - `template`, `html`: values → HTML → straight-alpha RGBA
+//! - `template`, `html`: values → HTML → straight-alpha RGBA; `bidi`: values of one direction among texts of the other
 //! - `fonts`, `locale`: which glyphs a text is set in, by its language
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
 //! - `compose`: the blend
 
+mod bidi;
 pub mod compose;
 pub mod digits;
 pub mod fonts;

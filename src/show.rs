@@ -16,6 +16,7 @@ pub mod announce;
 mod audio_line;
 mod handle;
 mod layers;
+pub mod locale;
 pub mod pipeline;
 mod pull;
 mod raster;
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod stages;
 pub mod state;
 mod timeline;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -34,7 +36,7 @@ use jiff::Timestamp;
 
 pub use handle::Handle;
 pub use registry::Shows;
-pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
+pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, ThemeName, WantedCanvas};
 pub use stages::Stages;
 pub use state::{Changes, Command, End, State};
 
@@ -73,6 +75,8 @@ pub enum Error {
         "size and rate of the canvas of {show} are {canvas} while the server runs: set them in the configuration and restart, or make another show"
     )]
     CanvasFixed { show: ShowId, canvas: Canvas },
+    #[error("there is no theme {seen}: use one of {}", known.join(", "))]
+    UnknownTheme { seen: ThemeName, known: Vec<String> },
     #[error("there are {most} shows, which is the most that run here: delete one first")]
     Full { most: usize },
     #[error("revision {rev} is in the log, but could not be painted: {reason}")]

@@ -65,6 +65,11 @@ impl Painter {
         &self.problems
     }
 
+    /// The names of the themes that there are.
+    pub fn themes(&self) -> Vec<String> {
+        ["boutique", "flash", "minimal"].map(String::from).into()
+    }
+
     /// What of the layers no font has, so that it can be told before they are seen. Reads the fonts that they need: blocks for
     /// tens of milliseconds the first time.
     pub fn missing_glyphs(&self, layers: &[LayerSpec]) -> Vec<Missing> {

@@ -3,14 +3,17 @@
 //! A template is one file. Its `<style>` is CSS as it stands, read once; the rest is minijinja over the layer's values,
 //! HTML-escaped. Values never reach CSS. A template sees its values and nothing else: no files, no addresses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 use takumi::prelude::StyleSheet;
+
+use super::bidi::{isolated, outside_of_tags};
 
 /// Every template by name: the built-in ones, and a folder's, which go before them.
 pub struct Templates {
@@ -82,7 +85,7 @@ impl Templates {
         let compiled = self.environment.get_template(&template.key).map_err(|error| template.invalid(&error))?;
         let mut html = Capped { bytes: Vec::new() };
         compiled.render_captured_to(values.clone(), &mut html).map_err(|error| template.invalid(&error))?;
-        Ok(String::from_utf8_lossy(&html.bytes).into_owned())
+        Ok(outside_of_tags(String::from_utf8_lossy(&html.bytes).into_owned()))
     }
 }
 
@@ -147,6 +150,16 @@ fn with_file(file: &Path, error: &minijinja::Error) -> TemplateError {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, state, value| {
+        // What is safe is markup: a macro's. Its values were isolated within.
+        let text = value.as_str().filter(|_| !value.is_safe());
+        // A macro sees no `dir`: what is unknown may run either way.
+        let ltr = || state.lookup("dir").is_some_and(|dir| dir.as_str() == Some("ltr"));
+        match text.map(|text| isolated(text, ltr())) {
+            Some(Cow::Owned(isolated)) => escape_formatter(out, state, &isolated.into()),
+            _ => escape_formatter(out, state, value),
+        }
+    });
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(20);
@@ -256,8 +269,19 @@ mod tests {
 
     #[test]
     fn values_are_escaped() {
-        let html = render("<b>{{ title }}</b>", context! { title => "<script>&\"'" }).unwrap();
+        let html = render("<b>{{ title }}</b>", context! { title => "<script>&\"'", dir => "ltr" }).unwrap();
         assert_eq!(html, "<b>&lt;script&gt;&amp;&quot;&#x27;</b>");
+    }
+
+    #[test]
+    fn values_of_any_script_are_isolated_but_not_in_tags() {
+        let source = "<b id='{{ id }}'>{{ title }}</b>{% for price in prices %}{{ price }}{% endfor %}{{ count }}";
+        let prices = ["24,90\u{A0}€", "$9"];
+        let values = context! { id => "é", title => "أحمر & <b>", prices => prices, count => 3, dir => "ltr" };
+        let html = render(source, values).unwrap();
+        assert_eq!(html, "<b id='é'>\u{2068}أحمر &amp; &lt;b&gt;\u{2069}</b>\u{2068}24,90\u{A0}€\u{2069}$93");
+        let html = render("{{ price }}", context! { price => "-60%", dir => "rtl" }).unwrap();
+        assert_eq!(html, "\u{2068}-60%\u{2069}");
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::locale;
 use super::state::State;
 use super::system_time;
 use crate::commerce::catalog::{ImageHash, Item, ProductId};
 use crate::commerce::offer::{Countdown, Term};
 use crate::media::{MediaClock, MediaTime};
-use crate::overlay::{Ground, LayerSpec, PhaseSpec, Photo};
+use crate::overlay::{Ground, LayerSpec, Locale, PhaseSpec, Photo};
 
 /// What stands in the picture's place before anybody publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub(super) fn layers(
     if let Some(countdown) = &state.stage.countdown
         && let Some(item) = state.catalog.get(&countdown.product)
     {
-        layers.push(clock_layer(countdown, item, clock, since));
+        layers.push(clock_layer(state.locale, countdown, item, clock, since));
     }
     layers
 }
@@ -90,8 +91,8 @@ fn card(
         let label = state.stage.countdown.as_ref().and_then(|countdown| countdown.label.as_ref());
         let values = json!({
             "title": item.product.title.as_str(),
-            "price": price.now.to_string(),
-            "old_price": price.regular.map(|regular| regular.to_string()),
+            "price": locale::price(state.locale, price.now),
+            "old_price": price.regular.map(|regular| locale::price(state.locale, regular)),
             "discount": price.discount().map(|percent| format!("-{percent}%")),
             "sold_out": price.sold_out,
             // A label belongs to the lower price, and goes with it.
@@ -109,12 +110,12 @@ fn card(
     LayerSpec { id: "card".into(), template: "card".into(), z: 10, ground: None, phases, hit: Some(id.to_string()) }
 }
 
-fn clock_layer(countdown: &Countdown, item: &Item, clock: &MediaClock, since: MediaTime) -> LayerSpec {
+fn clock_layer(locale: Locale, countdown: &Countdown, item: &Item, clock: &MediaClock, since: MediaTime) -> LayerSpec {
     let ends = media_time(clock, countdown.ends);
     let values = |ended: bool| {
         json!({
             "title": item.product.title.as_str(),
-            "price": countdown.price.to_string(),
+            "price": locale::price(locale, countdown.price),
             "label": countdown.label.as_ref().map(|label| label.as_str()),
             "ended": ended,
         })

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey};
+use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey, ThemeName};
 use crate::commerce::catalog::{Catalog, ImageHash, Item, Product, ProductId};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
 use crate::commerce::offer::{self, Countdown, Stage, Then};
+use crate::overlay::Locale;
 
 /// Everything that is known of a show. Made by its [`Created`] event, changed by [`State::apply`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct State {
     /// What takes over when the main source is silent.
     pub backup: Backup,
     pub canvas: Canvas,
+    /// Its language: words, numbers and the forms of characters.
+    pub locale: Locale,
+    pub theme: ThemeName,
     /// A publisher has been on air at least once.
     pub opened: bool,
     pub catalog: Catalog,
@@ -65,6 +69,12 @@ pub enum Event {
     /// Size and rate only between two runs of the server: a running show keeps them.
     CanvasChanged {
         canvas: Canvas,
+    },
+    LocaleChanged {
+        locale: Locale,
+    },
+    ThemeChanged {
+        theme: ThemeName,
     },
     Opened,
     ProductPut {
@@ -154,6 +164,9 @@ pub struct Changes {
     pub backup_stream_key: Option<Option<StreamKey>>,
     pub backup_source: Option<Option<SourceUrl>>,
     pub fit: Option<Fit>,
+    pub locale: Option<Locale>,
+    /// One that the painter has: [`Shows`](super::Shows) sees to it.
+    pub theme: Option<ThemeName>,
 }
 
 /// When a countdown is to end.
@@ -192,6 +205,8 @@ impl State {
             source,
             backup: Backup::default(),
             canvas,
+            locale: Locale::default(),
+            theme: ThemeName::default(),
             opened: false,
             catalog: Catalog::default(),
             stage: Stage::default(),
@@ -218,6 +233,8 @@ impl State {
             Event::BackupKeyChanged { stream_key } => self.backup.stream_key = stream_key,
             Event::BackupSourceChanged { source } => self.backup.source = source,
             Event::CanvasChanged { canvas } => self.canvas = canvas,
+            Event::LocaleChanged { locale } => self.locale = locale,
+            Event::ThemeChanged { theme } => self.theme = theme,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => self.catalog.put(id, product),
             Event::ProductRemoved { id } => self.catalog.remove(&id),
@@ -322,6 +339,12 @@ impl State {
         if let Some(fit) = changes.fit.filter(|fit| *fit != self.canvas.fit()) {
             events.push(Event::CanvasChanged { canvas: self.canvas.with_fit(fit) });
         }
+        if let Some(locale) = changes.locale.filter(|locale| *locale != self.locale) {
+            events.push(Event::LocaleChanged { locale });
+        }
+        if let Some(theme) = changes.theme.filter(|theme| *theme != self.theme) {
+            events.push(Event::ThemeChanged { theme });
+        }
         events
     }
 
@@ -355,7 +378,9 @@ impl Event {
             | Event::CardHidden
             | Event::CountdownStarted { .. }
             | Event::CountdownStopped
-            | Event::CanvasChanged { .. } => true,
+            | Event::CanvasChanged { .. }
+            | Event::LocaleChanged { .. }
+            | Event::ThemeChanged { .. } => true,
             Event::Created(_)
             | Event::KeyChanged { .. }
             | Event::SourceChanged { .. }
@@ -486,9 +511,17 @@ mod tests {
         let stream_key = Some(StreamKey::random());
         assert_eq!(rev_after(Command::Change(Box::new(Changes { stream_key, ..Changes::default() }))), 3);
         assert_eq!(rev_after(Command::Open), 3);
+        let change = |changes| Command::Change(Box::new(changes));
+        let english = Some(Locale::default());
+        assert_eq!(rev_after(change(Changes { locale: english, ..Changes::default() })), 3);
         assert_eq!(rev_after(countdown("a", 990, 60, Then::Revert)), 4);
         assert_eq!(rev_after(Command::HideCard), 5);
         assert_eq!(rev_after(Command::HideCard), 5);
+        let vietnamese = Some(Locale::parse("vi").unwrap());
+        assert_eq!(rev_after(change(Changes { locale: vietnamese, ..Changes::default() })), 6);
+        let theme = Some(ThemeName::parse("flash").unwrap());
+        assert_eq!(rev_after(change(Changes { theme: theme.clone(), ..Changes::default() })), 7);
+        assert_eq!(rev_after(change(Changes { theme, ..Changes::default() })), 7);
     }
 
     #[test]
@@ -544,6 +577,8 @@ mod tests {
             r#"{"event":"source_changed","source":null}"#,
             r#"{"event":"backup_key_changed","stream_key":"second-key"}"#,
             r#"{"event":"backup_source_changed","source":"rtsp://cam/2"}"#,
+            r#"{"event":"locale_changed","locale":"zh-Hant-HK"}"#,
+            r#"{"event":"theme_changed","theme":"flash"}"#,
             r#"{"event":"opened"}"#,
             r#"{"event":"product_put","id":"a","product":{"title":"Lipstick","price":{"minor":2490,"currency":"USD"},"stock":3,"url":"https://shop.example/a"}}"#,
             r#"{"event":"image_set","id":"a","image":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#,
@@ -558,7 +593,7 @@ mod tests {
             replayed = Some(Replayed::apply(replayed, event).unwrap());
         }
         let Some(Replayed::Open(state)) = replayed else { panic!("the show is open") };
-        assert_eq!((state.rev, state.title.as_str(), state.opened), (6, "Night sale", true));
+        assert_eq!((state.rev, state.title.as_str(), state.opened), (8, "Night sale", true));
         assert!(state.catalog.get(&id("a")).unwrap().product.sold_out());
         assert_eq!((state.role_of("another-key"), state.role_of("second-key")), (Some(Role::Main), Some(Role::Backup)));
         assert_eq!(state.role_of("key-of-the-show"), None);
