@@ -7,6 +7,7 @@ pub mod auth;
 mod body;
 mod cues;
 mod expect;
+pub mod fetcher;
 mod layers;
 mod linger;
 mod live;
@@ -18,6 +19,7 @@ mod shows;
 mod stage;
 mod still;
 mod themes;
+mod warnings;
 mod whep;
 mod whip;
 
@@ -41,6 +43,8 @@ use utoipa_axum::routes;
 pub use auth::{Operator, Role};
 pub use problem::Problem;
 
+use fetcher::Fetcher;
+
 use crate::config::Secret;
 use crate::ingest::whip::Whip;
 use crate::overlay::Photo;
@@ -52,6 +56,8 @@ pub struct Api {
     whip: Arc<Whip>,
     /// What an operator must bring.
     admin_token: Secret,
+    /// What gets pictures that are named by their address.
+    fetcher: Fetcher,
     /// Bytes of one uploaded picture.
     most_image_bytes: usize,
     /// Uploads held in memory at a time; further ones wait.
@@ -92,6 +98,7 @@ impl Api {
             shows,
             whip,
             admin_token,
+            fetcher: Fetcher::new(),
             most_image_bytes: most_image_bytes.min(Photo::MOST_BYTES),
             uploads: Semaphore::new(4),
             decodings: Semaphore::new(1),

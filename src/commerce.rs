@@ -13,6 +13,6 @@ pub mod slug;
 pub use catalog::{Catalog, Product, ProductId};
 pub use ladder::Ladder;
 pub use line::{Code, Heading, Label, Sentence, Title};
-pub use money::{Currency, Money};
+pub use money::{Currency, Format, Money};
 pub use offer::{Countdown, Price, Stage, Then};
 pub use slug::Slug;

@@ -86,6 +86,9 @@ pub struct Show {
     pub backup_stream_key: Option<Secret>,
     pub backup_source: Option<Secret>,
     pub canvas: Option<Canvas>,
+    /// Its language, a BCP 47 tag.
+    pub locale: Option<String>,
+    pub theme: Option<String>,
 }
 
 /// The fixed size and rate that viewers get, whatever comes in.
@@ -279,6 +282,7 @@ mod tests {
                 ("HAWKER_TLS__REDIRECT", "true"),
                 ("HAWKER_SHOW__0__STREAM_KEY", "12345678901234567890"),
                 ("HAWKER_SHOW__1__ID", "second"),
+                ("HAWKER_SHOW__1__LOCALE", "pt-BR"),
                 ("HAWKER_SHOW__1__CANVAS__WIDTH", "640"),
                 ("HAWKER_SHOW__1__CANVAS__HEIGHT", "360"),
                 ("PATH", "/bin"),
@@ -298,6 +302,7 @@ mod tests {
         assert_eq!(config.shows[0].stream_key.as_ref().unwrap().expose(), "12345678901234567890");
         assert_eq!(config.shows[1].canvas.unwrap().resolution, Resolution::new(640, 360));
         assert_eq!(config.shows[1].canvas.unwrap().fps, 30);
+        assert_eq!((config.shows[1].locale.as_deref(), config.shows[1].theme.as_deref()), (Some("pt-BR"), None));
     }
 
     #[test]

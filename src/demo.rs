@@ -55,6 +55,8 @@ impl Demo {
             stream_key: Some(stream_key.clone()),
             source: None,
             canvas: None,
+            locale: None,
+            theme: None,
         }];
         let clip = match clip {
             Some(path) if path.is_file() => path,

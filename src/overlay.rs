@@ -10,7 +10,8 @@
 //! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
 //!
 //! - `theme`: what a layer looks like, its motion and its data; `shelf`: the themes in use, read again when they change
-//! - `html`: HTML → straight-alpha RGBA; `fonts`, `locale`: which glyphs a text is set in, by its language
+//! - `html`: HTML → straight-alpha RGBA; `bidi`: values of one direction among texts of the other
+//! - `fonts`, `locale`: which glyphs a text is set in, by its language
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
@@ -19,6 +20,7 @@
 //! - `still`, `backdrop`: a frame as a picture to look at, and what lies under it where nobody publishes
 
 pub mod backdrop;
+mod bidi;
 pub mod compose;
 pub mod digits;
 pub mod fonts;

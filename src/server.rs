@@ -23,9 +23,9 @@ use crate::ingest::rtmp;
 use crate::ingest::whip::{self, Whip};
 use crate::media::Clock;
 use crate::overlay::compose::{self, Engine};
-use crate::overlay::{self, PaintError, Painter, PainterConfig};
+use crate::overlay::{self, Locale, PaintError, Painter, PainterConfig};
 use crate::show::registry::{Parts, Wanted, start_pipeline};
-use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
+use crate::show::{self, Canvas, Fit, ShowId, Shows, SourceUrl, StreamKey, ThemeName, WantedCanvas};
 use crate::store::{self, Store};
 use crate::{api, pages};
 
@@ -251,6 +251,8 @@ fn configured(show: &config::Show) -> Result<(ShowId, Wanted), Error> {
         let size = canvas.resolution;
         Canvas::new(size.width, size.height, canvas.fps).map(|canvas| WantedCanvas::new(canvas, fit))
     });
+    let locale = show.locale.as_deref().map(Locale::parse).transpose();
+    let theme = show.theme.as_deref().map(ThemeName::parse).transpose();
     let wanted = Wanted {
         title: title.map_err(|error| wrong(error.to_string()))?,
         stream_key: key.map_err(|error| wrong(error.to_string()))?,
@@ -258,6 +260,8 @@ fn configured(show: &config::Show) -> Result<(ShowId, Wanted), Error> {
         backup_stream_key: backup_key.map_err(|error| wrong(error.to_string()))?.map(Some),
         backup_source: backup_source.map_err(|error| wrong(error.to_string()))?.map(Some),
         canvas: canvas.transpose().map_err(|error| wrong(error.to_string()))?,
+        locale: locale.map_err(|error| wrong(format!("locale: {error}")))?,
+        theme: theme.map_err(|error| wrong(format!("theme: {error}")))?,
     };
     Ok((id, wanted))
 }

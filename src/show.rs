@@ -17,6 +17,7 @@ mod audio_line;
 pub mod cues;
 mod handle;
 mod layers;
+pub mod locale;
 pub mod pipeline;
 mod pull;
 mod raster;
@@ -29,6 +30,7 @@ pub mod stages;
 pub mod state;
 pub mod still;
 mod timeline;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -36,9 +38,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 pub use handle::Handle;
-pub use layers::price_text;
 pub use registry::Shows;
-pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
+pub use settings::{Canvas, Fit, Role, ShowId, SourceUrl, StreamKey, ThemeName, WantedCanvas};
 pub use stage::{Change, Layer};
 pub use stages::Stages;
 pub use state::{Changes, Command, State};
@@ -85,6 +86,8 @@ pub enum Error {
         "size and rate of the canvas of {show} are {canvas} while the server runs: set them in the configuration and restart, or make another show"
     )]
     CanvasFixed { show: ShowId, canvas: Canvas },
+    #[error("there is no theme {seen}: use one of {}", known.join(", "))]
+    UnknownTheme { seen: ThemeName, known: Vec<String> },
     #[error("there are {most} shows, which is the most that run here: delete one first")]
     Full { most: usize },
     #[error("revision {rev} is in the log, but could not be painted: {reason}")]

@@ -16,7 +16,8 @@ use crate::commerce::catalog::{ProductId, WebUrl};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
 use crate::commerce::offer::Then;
-use crate::show::{Handle, State as ShowState, price_text};
+use crate::show::locale;
+use crate::show::{Handle, State as ShowState};
 
 /// A show as its viewers may know it.
 #[derive(Serialize, ToSchema)]
@@ -125,13 +126,14 @@ pub(super) async fn live(State(api): State<Arc<Api>>, Path(show): Path<String>) 
 fn product(show: &Handle, state: &ShowState, id: &ProductId, now: Timestamp) -> Option<Product> {
     let item = state.catalog.get(id)?;
     let price = state.stage.price(&state.catalog, id, now)?;
+    let price_text = |price| locale::price(state.locale, price);
     Some(Product {
         id: id.clone(),
         title: item.product.title.clone(),
         price: price.now,
-        price_text: price_text(state, price.now),
+        price_text: price_text(price.now),
         regular: price.regular,
-        regular_text: price.regular.map(|regular| price_text(state, regular)),
+        regular_text: price.regular.map(price_text),
         discount: price.discount().map(|percent| format!("-{percent}%")),
         sold_out: price.sold_out,
         url: item.product.url.clone(),

@@ -130,6 +130,7 @@ impl From<show::Error> for Problem {
             show::Error::Moved { .. } => (StatusCode::CONFLICT, "other-revision", None),
             show::Error::KeyTaken => (StatusCode::CONFLICT, "key-taken", Some("stream_key")),
             show::Error::CanvasFixed { .. } => (StatusCode::CONFLICT, "canvas-fixed", Some("canvas")),
+            show::Error::UnknownTheme { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-theme", Some("theme")),
             show::Error::Full { .. } => (StatusCode::CONFLICT, "shows-full", None),
             show::Error::NotPainted { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "not-painted", None),
             show::Error::Store(store::Error::NotCommitted(_)) => {

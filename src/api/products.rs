@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body as RawBody, to_bytes};
-use axum::extract::{Path, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use super::auth::Operator;
 use super::body::Body;
 use super::expect::{Expect, Expected, Tagged};
+use super::warnings::{self, Warning};
 use super::{Api, Problem};
 use crate::commerce::catalog::{self, ImageHash, Item, ProductId, WebUrl};
 use crate::commerce::line::Title;
 use crate::commerce::money::Money;
-use crate::overlay::Photo;
+use crate::overlay::{Photo, PhotoError};
 use crate::show::state::Refused;
 use crate::show::{self, Command, Handle};
 
@@ -68,6 +69,17 @@ pub(super) struct Product {
     url: Option<WebUrl>,
     /// Where its picture is, if it has one.
     image: Option<String>,
+    /// What is on the picture only in part: characters that no font has. Told by the PUT.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
+}
+
+/// A picture by its address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageUrl {
+    /// `https://` or `http://`, on the open internet.
+    url: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -78,7 +90,8 @@ pub(super) struct List {
 impl Product {
     fn of(show: &Handle, id: &ProductId, item: &Item) -> Product {
         let catalog::Product { title, price, stock, sold, url } = item.product.clone();
-        Product { id: id.to_string(), title, price, stock, sold, url, image: image_path(show, id, item) }
+        let (image, warnings) = (image_path(show, id, item), vec![]);
+        Product { id: id.to_string(), title, price, stock, sold, url, image, warnings }
     }
 }
 
@@ -138,7 +151,8 @@ pub(super) async fn put(
     let done = expected.run(&show, Command::PutProduct { id: id.clone(), product }).await?;
     let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(Tagged { status, rev: done.rev, body: Product::of(&show, &id, item) })
+    let warnings = warnings::of_texts(&api, &[item.product.title.as_str()]).await;
+    Ok(Tagged { status, rev: done.rev, body: Product { warnings, ..Product::of(&show, &id, item) } })
 }
 
 /// A product as it is.
@@ -176,10 +190,12 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a product its picture: the bytes of a JPEG, PNG or WebP.
+/// Gives a product its picture: the bytes of a JPEG, PNG or WebP, or where they are. It is kept no larger than a card can show, and
+/// without what a camera wrote into it.
 #[utoipa::path(put, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
     params(("show" = String, Path), ("product" = String, Path)),
-    request_body(content = [u8], content_type = "application/octet-stream", description = "JPEG, PNG or WebP, at most 50 megapixels and the configured bytes (8 MiB)"),
+    request_body(description = "JPEG, PNG or WebP, at most 50 megapixels and the configured bytes (8 MiB)",
+        content(([u8] = "application/octet-stream"), (ImageUrl = "application/json"))),
     responses(
         (status = 200, body = Product),
         (status = 413, body = super::problem::Body, content_type = "application/problem+json"),
@@ -190,39 +206,55 @@ pub(super) async fn put_image(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: RawBody,
+    request: Request,
 ) -> Result<Json<Product>, Problem> {
     let (show, id) = (api.show(&show)?, product_id(&product)?);
     if show.state().catalog.get(&id).is_none() {
         return Err(unknown(&id));
     }
-    let most = api.most_image_bytes;
+    let stopping = |_| Problem::from(show::Error::Stopping);
+    let _upload = api.uploads.acquire().await.map_err(stopping)?;
+    let bytes = match is_json(request.headers()) {
+        true => {
+            let Body(ImageUrl { url }) = Body::from_request(request, &()).await?;
+            api.fetcher.fetch(&url, api.most_image_bytes).await?.into()
+        }
+        false => uploaded(request, api.most_image_bytes).await?,
+    };
+    let decoding = api.decodings.acquire().await.map_err(stopping)?;
+    let decode = move || {
+        let copy = Photo::copy(&bytes)?;
+        // Of the copy, which is what a restart finds: the picture is the same before and after.
+        Ok((Photo::decode(&copy)?, ImageHash::of(&copy), Bytes::from(copy)))
+    };
+    let decoded: Result<_, PhotoError> = tokio::task::spawn_blocking(decode)
+        .await
+        .map_err(|_| Problem::invalid("image-damaged", "the picture is damaged"))?;
+    drop(decoding);
+    let (photo, image, copy) = decoded?;
+    api.shows.store().put_blob(*image.as_bytes(), copy).await.map_err(show::Error::from)?;
+    let done = show.set_image(id.clone(), image, Arc::new(photo)).await?;
+    let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
+    Ok(Json(Product::of(&show, &id, item)))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A body of at most so many bytes.
+async fn uploaded(request: Request, most: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!("the picture has more than {most} bytes: make it smaller");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", detail)
     };
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let said =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|bytes| bytes > most) {
         return Err(too_large());
     }
-    let stopping = |_| Problem::from(show::Error::Stopping);
-    let _upload = api.uploads.acquire().await.map_err(stopping)?;
-    let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
-    let decoding = api.decodings.acquire().await.map_err(stopping)?;
-    let (photo, image) = {
-        let bytes = bytes.clone();
-        let decode = move || (Photo::decode(&bytes), ImageHash::of(&bytes));
-        tokio::task::spawn_blocking(decode)
-            .await
-            .map_err(|_| Problem::invalid("image-damaged", "the picture is damaged"))?
-    };
-    drop(decoding);
-    let photo = Arc::new(photo?);
-    api.shows.store().put_blob(*image.as_bytes(), bytes).await.map_err(show::Error::from)?;
-    let done = show.set_image(id.clone(), image, photo).await?;
-    let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
-    Ok(Json(Product::of(&show, &id, item)))
+    to_bytes(request.into_body(), most).await.map_err(|_| too_large())
 }
 
 /// Takes a product's picture away.
@@ -242,7 +274,7 @@ pub(super) async fn delete_image(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A product's picture, as it was uploaded.
+/// A product's picture: a copy of the one that was given, at most 960 pixels long.
 #[utoipa::path(get, path = "/api/v1/shows/{show}/products/{product}/image", tag = "viewers",
     params(("show" = String, Path), ("product" = String, Path)),
     responses(

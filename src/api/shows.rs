@@ -11,11 +11,15 @@ use utoipa::ToSchema;
 use super::auth::Operator;
 use super::body::{Body, nullable};
 use super::stage::{OnStage, on_stage};
+use super::warnings::{self, Warning};
 use super::{Api, Problem, show_id};
 use crate::commerce::line::Title;
+use crate::overlay::Locale;
 use crate::show::pipeline::Health;
 use crate::show::registry::{APP, Wanted};
-use crate::show::{self, Canvas, Changes, Fit, Handle, Role, ShowId, Shows, SourceUrl, StreamKey, WantedCanvas};
+use crate::show::{
+    self, Canvas, Changes, Fit, Handle, Role, ShowId, Shows, SourceUrl, StreamKey, ThemeName, WantedCanvas,
+};
 
 /// A show as it is to be.
 #[derive(Deserialize, ToSchema)]
@@ -44,6 +48,15 @@ pub(super) struct ShowPut {
     #[serde(default)]
     #[schema(value_type = Option<CanvasBody>)]
     canvas: Option<WantedCanvas>,
+    /// A BCP 47 tag such as `vi`, `pt-BR` or `zh-Hant`: words, numbers and characters of the picture. Kept when absent, `en` for a
+    /// new show.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    locale: Option<Locale>,
+    /// What dresses its layers. Kept when absent, `boutique` for a new show.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    theme: Option<ThemeName>,
 }
 
 /// What to change of a show; what is absent stays.
@@ -70,6 +83,13 @@ pub(super) struct ShowPatch {
     backup_source: Option<Option<SourceUrl>>,
     #[serde(default)]
     fit: Option<Fit>,
+    /// A BCP 47 tag such as `vi`, `pt-BR` or `zh-Hant`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    locale: Option<Locale>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    theme: Option<ThemeName>,
 }
 
 /// Which source is to be on the picture.
@@ -117,6 +137,10 @@ pub(super) struct Show {
     backup_source: Option<String>,
     #[schema(value_type = CanvasBody)]
     canvas: Canvas,
+    #[schema(value_type = String)]
+    locale: Locale,
+    #[schema(value_type = String)]
+    theme: ThemeName,
     stage: OnStage,
     /// Where its viewers go.
     viewer: String,
@@ -152,6 +176,9 @@ pub(super) struct ShowHealth {
     /// How the pull of its backup source goes; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     backup_pull: Option<String>,
+    /// What the texts on its picture lack.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
     #[serde(flatten)]
     media: Health,
 }
@@ -169,6 +196,8 @@ impl Show {
             backup_stream_key: state.backup.stream_key.is_some(),
             backup_source: state.backup.source.as_ref().map(ToString::to_string),
             canvas: state.canvas,
+            locale: state.locale,
+            theme: state.theme.clone(),
             stage: on_stage(&state, show.wall()),
             viewer: format!("/s/{id}"),
             whep: format!("/s/{id}/whep"),
@@ -201,9 +230,9 @@ pub(super) async fn put(
     Path(show): Path<String>,
     Body(body): Body<ShowPut>,
 ) -> Result<(StatusCode, Json<Show>), Problem> {
-    let ShowPut { title, stream_key, source, backup_stream_key, backup_source, canvas } = body;
+    let ShowPut { title, stream_key, source, backup_stream_key, backup_source, canvas, locale, theme } = body;
     let (title, source, backup_source) = (Some(title), Some(source), Some(backup_source));
-    let wanted = Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas };
+    let wanted = Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas, locale, theme };
     let put = whole(api.shows.clone(), show_id(&show)?, |shows, id| async move { shows.put(id, wanted).await }).await?;
     let mut answer = Show::of(&put.show);
     if !put.created {
@@ -243,8 +272,8 @@ pub(super) async fn patch(
     Body(body): Body<ShowPatch>,
 ) -> Result<Json<Show>, Problem> {
     // A show that is not there is not made by a patch.
-    let ShowPatch { title, stream_key, source, backup_stream_key, backup_source, fit } = body;
-    let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
+    let ShowPatch { title, stream_key, source, backup_stream_key, backup_source, fit, locale, theme } = body;
+    let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit, locale, theme };
     let changed = api.shows.change(&show_id(&show)?, changes).await?;
     Ok(Json(Show::of(&changed)))
 }
@@ -333,8 +362,10 @@ pub(super) async fn health(
     Path(show): Path<String>,
 ) -> Result<Json<ShowHealth>, Problem> {
     let show = api.show(&show)?;
+    let state = show.state();
     Ok(Json(ShowHealth {
-        rev: show.state().rev,
+        rev: state.rev,
+        warnings: warnings::of_stage(&api, &state).await,
         pull: show.pull().map(|pull| pull.to_string()),
         backup_pull: show.backup_pull().map(|pull| pull.to_string()),
         media: show.health(),

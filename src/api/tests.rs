@@ -60,18 +60,29 @@ impl Answer {
 
 impl Face {
     async fn new() -> Face {
+        Face::fetching(Fetcher::new()).await
+    }
+
+    /// With a fetcher that may reach this machine.
+    async fn fetching(fetcher: Fetcher) -> Face {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new();
         let shows = rehearsal::open(folder.path(), &clock).await;
         let socket = whip::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let whip = Whip::new(socket, Vec::new(), shows.clone(), whip::Limits::default()).unwrap();
-        let router = router(Api::new(shows.clone(), Arc::new(whip), Secret::from(TOKEN), 100_000));
+        let mut api = Api::new(shows.clone(), Arc::new(whip), Secret::from(TOKEN), 100_000);
+        api.fetcher = fetcher;
+        let router = router(api);
         Face { router, shows, clock, _folder: folder }
     }
 
     /// With the show `demo`, and a lipstick in it.
     async fn selling() -> Face {
-        let face = Face::new().await;
+        Face::new().await.with_lipstick().await
+    }
+
+    async fn with_lipstick(self) -> Face {
+        let face = self;
         assert_eq!(face.put("/api/v1/shows/demo", json!({ "title": "Evening sale" })).await.status, 201);
         let lipstick = json!({ "title": "Lipstick", "price": { "minor": 2490, "currency": "USD" }, "url": "https://shop.example/l" });
         assert_eq!(face.put("/api/v1/shows/demo/products/lipstick", lipstick).await.status, 201);
@@ -216,6 +227,9 @@ async fn what_is_wrong_is_named_by_its_field() {
             "canvas-fixed",
             "canvas",
         ),
+        ("/api/v1/shows/demo", json!({ "title": "x", "locale": "tlh" }), 422, "invalid", "locale"),
+        ("/api/v1/shows/demo", json!({ "title": "x", "theme": "../etc" }), 422, "invalid", "theme"),
+        ("/api/v1/shows/demo", json!({ "title": "x", "theme": "nowhere" }), 422, "unknown-theme", "theme"),
         ("/api/v1/shows/Demo", json!({ "title": "x" }), 400, "unreadable", "show"),
         ("/api/v1/shows/nobody/products/mug", json!({ "title": "Mug", "price": price }), 404, "unknown-show", ""),
         (product, json!({ "title": "Mug", "price": { "minor": -1, "currency": "USD" } }), 422, "invalid", "price"),
@@ -327,6 +341,23 @@ async fn keys_and_passwords_are_told_to_nobody_but_who_asks_for_the_key() {
 }
 
 #[tokio::test]
+async fn prices_are_written_in_the_shows_language() {
+    let face = Face::selling().await;
+    let show = face.get("/api/v1/shows/demo").await.json();
+    assert_eq!((&show["locale"], &show["theme"]), (&json!("en"), &json!("boutique")));
+    let body = json!({ "locale": "VI-vn", "theme": "flash" }).to_string();
+    let show = face.ask(Method::PATCH, "/api/v1/shows/demo", body, "application/json").await.json();
+    assert_eq!((&show["locale"], &show["theme"]), (&json!("vi-VN"), &json!("flash")));
+    // A PUT that says nothing of them leaves them.
+    let show = face.put("/api/v1/shows/demo", json!({ "title": "Tối nay" })).await.json();
+    assert_eq!((&show["locale"], &show["theme"]), (&json!("vi-VN"), &json!("flash")));
+    face.put("/api/v1/shows/demo/stage/card", json!({ "product": "lipstick" })).await;
+    let live = face.public(Method::GET, "/s/demo/live.json").await.json();
+    assert_eq!(live["products"][0]["price_text"], "24,90\u{A0}$");
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
 async fn pictures_are_taken_as_bytes_and_given_to_all() {
     let face = Face::selling().await;
     let image = "/api/v1/shows/demo/products/lipstick/image";
@@ -336,7 +367,10 @@ async fn pictures_are_taken_as_bytes_and_given_to_all() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let address = answer.json()["image"].as_str().unwrap().to_owned();
     let got = face.public(Method::GET, &address).await;
-    assert_eq!((got.status, got.header(header::CONTENT_TYPE), &got.body), (StatusCode::OK, "image/png", &bytes));
+    assert_eq!((got.status, got.header(header::CONTENT_TYPE)), (StatusCode::OK, "image/jpeg"));
+    assert_eq!(image::load_from_memory(&got.body).unwrap().width(), 64);
+    // The same file again is the same picture, under the same address.
+    assert_eq!(face.ask(Method::PUT, image, bytes.clone(), "image/png").await.json()["image"], address.as_str());
     let known =
         Request::get(&address).header(header::IF_NONE_MATCH, got.header(header::ETAG)).body(Body::empty()).unwrap();
     assert_eq!(face.send(known).await.status, 304);
@@ -353,6 +387,53 @@ async fn pictures_are_taken_as_bytes_and_given_to_all() {
     assert_eq!(face.get("/api/v1/shows/demo/products/lipstick").await.json()["image"], address.as_str());
     assert_eq!(face.delete(image).await.status, 204);
     assert_eq!(face.public(Method::GET, &address).await.status, 404);
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_picture_is_fetched_by_its_address_from_the_open_internet_only() {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let shop = Router::new()
+        .route("/a.png", get(|| std::future::ready(png(32))))
+        .route("/huge.png", get(|| std::future::ready(vec![0; 100_001])));
+    let shop = tokio::spawn(axum::serve(listener, shop).into_future());
+    let nobody = |_, _| -> futures_util::future::BoxFuture<'static, _> { Box::pin(std::future::ready(Ok(vec![]))) };
+    let face = Face::fetching(Fetcher::reaching(vec![at], Arc::new(nobody))).await.with_lipstick().await;
+    let image = "/api/v1/shows/demo/products/lipstick/image";
+    let put = |url: String| face.put(image, json!({ "url": url }));
+
+    let answer = put(format!("http://{at}/a.png")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let address = answer.json()["image"].as_str().unwrap().to_owned();
+    let got = face.public(Method::GET, &address).await;
+    assert_eq!(image::load_from_memory(&got.body).unwrap().width(), 32);
+
+    assert_eq!(put(format!("http://{at}/huge.png")).await.problem(), (413, "image-too-large".into(), "url".into()));
+    assert_eq!(put(format!("http://{at}/none.png")).await.problem(), (422, "image-not-fetched".into(), "url".into()));
+    for closed in ["http://127.0.0.1/a.png", "http://169.254.169.254/", "ftp://shop.example/a.png", "a.png"] {
+        assert_eq!(put(closed.into()).await.problem(), (422, "image-address".into(), "url".into()), "{closed}");
+    }
+    assert_eq!(face.put(image, json!({ "uri": "x" })).await.problem(), (422, "invalid".into(), "uri".into()));
+    assert_eq!(face.put(image, json!({ "url": "x".repeat(70_000) })).await.problem().0, 413);
+    assert_eq!(face.get("/api/v1/shows/demo/products/lipstick").await.json()["image"], address.as_str());
+    shop.abort();
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn characters_that_no_font_has_are_told_when_a_product_is_put() {
+    let face = Face::selling().await;
+    let product = "/api/v1/shows/demo/products/lipstick";
+    let titled = |title: &str| json!({ "title": title, "price": { "minor": 2490, "currency": "USD" } });
+    assert!(face.put(product, titled("Son môi Ồ")).await.json()["warnings"].is_null());
+    // Devanagari, which no font that is looked for here has.
+    let warning = face.put(product, titled("Lipstick \u{905}\u{906}")).await.json()["warnings"][0].clone();
+    assert_eq!((&warning["type"], &warning["characters"]), (&json!("missing-glyphs"), &json!("\u{905}\u{906}")));
+    assert!(warning["detail"].as_str().unwrap().contains("`fonts`"), "{warning}");
+    assert!(face.get("/api/v1/shows/demo/health").await.json()["warnings"].is_null(), "it is not on the picture");
+    face.put("/api/v1/shows/demo/stage/card", json!({ "product": "lipstick" })).await;
+    assert_eq!(face.get("/api/v1/shows/demo/health").await.json()["warnings"][0], warning);
     face.shows.shutdown().await;
 }
 

@@ -42,7 +42,8 @@ pub(super) fn overlay(table: &mut Table, environment: impl IntoIterator<Item = (
             [
                 "show",
                 index,
-                key @ ("id" | "title" | "stream_key" | "source" | "backup_stream_key" | "backup_source"),
+                key @ ("id" | "title" | "stream_key" | "source" | "backup_stream_key" | "backup_source" | "locale"
+                | "theme"),
             ] => {
                 show(table, index, &name)?.insert(key.to_owned(), Value::String(text));
             }

@@ -63,6 +63,8 @@ struct RawShow {
     backup_stream_key: Option<Hidden>,
     backup_source: Option<Hidden>,
     canvas: Option<RawCanvas>,
+    locale: Option<String>,
+    theme: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +162,8 @@ fn show(raw: RawShow, key: &str) -> Result<Show, Error> {
         canvas: raw.canvas.map(|raw| canvas(&raw, key)).transpose()?,
         id: raw.id,
         title: raw.title,
+        locale: raw.locale,
+        theme: raw.theme,
     })
 }
 

@@ -388,6 +388,80 @@ mod tests {
         assert!(rose("ja") == rose("zh-Hans"));
     }
 
+    /// The red of a painting, cut out: what is written in the colour of prices.
+    fn red(painting: &Painting) -> (Rect, Vec<u8>) {
+        let bounds = painting.bounds(|[r, g, _, a]| a > 0 && r > 60 && g < 60);
+        let width = painting.area.w as usize * 4;
+        let rows = painting.rgba.chunks(width).skip(bounds.y as usize).take(bounds.h as usize);
+        let (from, to) = (bounds.x as usize * 4, bounds.right() as usize * 4);
+        let alpha = rows.flat_map(|row| row[from..to].chunks(4).map(|pixel| pixel[3]));
+        (bounds, alpha.collect())
+    }
+
+    #[test]
+    fn a_price_reads_the_same_beside_an_arabic_title() {
+        let typesetter = typesetter();
+        let css = "div { font-size: 24px; width: 300px; white-space: nowrap } b { color: #f00; font-weight: 400 }";
+        for price in ["$9.90", "24.90\u{A0}$", "24,90\u{A0}\u{20AC}", "-60%", "Rp\u{A0}24.900"] {
+            let page = |html: &str, tag| painted(&typesetter, html, css, tag);
+            let alone = red(&page(&format!("<div><b>{price}</b></div>"), "en")).1;
+            let isolated = page(&format!("<div>\u{2068}أحمر شفاه\u{2069} <b>\u{2068}{price}\u{2069}</b></div>"), "ar");
+            let (bounds, beside) = red(&isolated);
+            assert!(beside == alone, "{price}");
+            // The line begins at the right: the title, then the price to its left.
+            let title = isolated.bounds(|[_, g, _, a]| a > 0 && g > 200);
+            assert!(bounds.right() <= title.x + 2 && title.right() > 290, "{bounds:?} {title:?}");
+            // And so it does in a page of the other direction, where the Arabic is the guest.
+            let guest = page(&format!("<div><b>\u{2068}{price}\u{2069}</b> \u{2068}أحمر شفاه\u{2069}</div>"), "en");
+            assert!(red(&guest).1 == alone, "{price}");
+        }
+        // What isolation is for: the sign would change sides.
+        let bare = painted(&typesetter, "<div>أحمر شفاه <b>24.90\u{A0}$</b></div>", css, "ar");
+        let alone = painted(&typesetter, "<div><b>24.90\u{A0}$</b></div>", css, "en");
+        assert!(red(&bare).1 != red(&alone).1);
+    }
+
+    #[test]
+    fn isolates_draw_nothing() {
+        let typesetter = typesetter();
+        for (text, tag) in [("Rose $9.90 – 24,90 €", "en"), ("أحمر شفاه", "ar"), ("ลิปสติก", "th"), ("שלום", "he")]
+        {
+            let of = |text: &str| painted(&typesetter, &format!("<div>{text}</div>"), "", tag).rgba;
+            assert!(of(text) == of(&format!("\u{2068}{text}\u{2069}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_of_every_script_end_in_their_box() {
+        let typesetter = typesetter();
+        let cut = "div { width: 200px; font-size: 20px; line-height: 30px; overflow: hidden; text-overflow: ellipsis";
+        for (word, tag) in [
+            ("Nước hoa hồng ", "vi"),
+            ("أحمر شفاه وردي ", "ar"),
+            ("שפתון ורוד ", "he"),
+            ("ลิปสติกกุหลาบสีชมพู", "th"),
+            ("限时特价口红", "zh-Hans"),
+            ("口紅のルージュ", "ja"),
+            ("장미 립스틱 ", "ko"),
+        ] {
+            if !typesetter.fonts().missing(word).is_empty() {
+                continue;
+            }
+            let ink = |repeated: usize, css: &str| {
+                let html = format!("<div>\u{2068}{}\u{2069}</div>", word.repeat(repeated).trim_end());
+                painted(&typesetter, &html, css, tag).ink()
+            };
+            for (css, lines) in [(format!("{cut}; white-space: nowrap }}"), 1), (format!("{cut}; line-clamp: 2 }}"), 2)]
+            {
+                let (long, longer) = (ink(12, &css), ink(14, &css));
+                // Marks over and under the letters may reach a little out of their lines.
+                assert!(long.bottom() <= 30 * lines + 6 && long.w <= 206, "{word} {long:?}");
+                assert!(long.w > 140 && long.h > 30 * (lines - 1), "{word} {long:?}");
+                assert_eq!(long, longer, "{word}: what is cut off shows nowhere");
+            }
+        }
+    }
+
     #[test]
     fn bold_and_serif_faces_are_their_own() {
         let typesetter = typesetter();

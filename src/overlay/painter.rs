@@ -17,7 +17,7 @@ use super::html::{HtmlError, Typesetter, rem};
 use super::locale::Direction;
 use super::scene::{Layer, Look, Motion, Painted, Phase, Scene};
 use super::shelf::{Shelf, Watch};
-use super::theme::{Kind, Problem, Style, Theme, ThemeError, Themes};
+use super::theme::{self, Kind, Problem, Style, Theme, ThemeError, Themes};
 use super::{LayerSpec, Staging};
 
 /// Folders that go before and beside what is built in.
@@ -101,7 +101,11 @@ impl Painter {
             return Err(PaintError::Canvas(size));
         }
         let themes = self.themes();
-        let theme = themes.get(&staging.theme)?;
+        let theme = themes.get(&staging.theme).or_else(|error| {
+            // A folder's theme that a show wore may be gone.
+            tracing::warn!("the theme {} serves: {error}", theme::DEFAULT);
+            themes.get(theme::DEFAULT)
+        })?;
         let layers = specs.iter().map(|spec| self.layer(theme, spec, staging));
         let mut layers = layers.collect::<Result<Vec<Layer>, _>>()?;
         layers.sort_by_key(|layer| layer.z);
@@ -210,11 +214,11 @@ const MOST_SIDE: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Canvas, PhaseSpec};
     use super::super::html::Page;
     use super::super::locale::Locale;
     use super::super::photo::Photo;
     use super::super::raster::{Moves, Painting, Raster, Rect};
+    use super::super::{Canvas, PhaseSpec};
     use super::*;
     use crate::media::{Colour, MediaTime, Pool, Resolution};
     use crate::overlay::Ground;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::Cursor;
 
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
 use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -38,6 +40,31 @@ impl Photo {
 
     /// Decodes JPEG, PNG or WebP (first frame), turned as its EXIF orientation says.
     pub fn decode(bytes: &[u8]) -> Result<Photo, PhotoError> {
+        let rgba = Photo::read(bytes)?;
+        let (width, height) = rgba.dimensions();
+        let hash = Sha256::new().chain_update(width.to_le_bytes()).chain_update(rgba.as_raw()).finalize().into();
+        let pixels = RgbaImage::new(rgba.into_raw(), width, height, false)
+            .map_err(|error| PhotoError::Damaged(error.to_string()))?;
+        Ok(Photo { pixels, width, height, hash })
+    }
+
+    /// A file's picture encoded anew, to be kept and shown to others: the pixels that [`Photo::decode`] takes from it, and
+    /// nothing of what a camera or a program wrote beside them (place, time, serial number). JPEG, or PNG where it is see-through.
+    pub fn copy(bytes: &[u8]) -> Result<Vec<u8>, PhotoError> {
+        let rgba = Photo::read(bytes)?;
+        let mut copy = vec![];
+        let encoded = match rgba.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
+            true => {
+                let rgb = DynamicImage::ImageRgba8(rgba).into_rgb8();
+                rgb.write_with_encoder(JpegEncoder::new_with_quality(&mut copy, JPEG_QUALITY))
+            }
+            false => rgba.write_with_encoder(PngEncoder::new(&mut copy)),
+        };
+        encoded.map_err(|error| PhotoError::Damaged(error.to_string()))?;
+        Ok(copy)
+    }
+
+    fn read(bytes: &[u8]) -> Result<image::RgbaImage, PhotoError> {
         let (mut picture, orientation) = open(bytes)?;
         // A quick average brings a camera's picture near, a good filter brings it there.
         if picture.width().max(picture.height()) > 4 * Photo::LONGEST_SIDE {
@@ -47,12 +74,7 @@ impl Photo {
             picture = picture.resize(Photo::LONGEST_SIDE, Photo::LONGEST_SIDE, FilterType::CatmullRom);
         }
         picture.apply_orientation(orientation);
-        let rgba = picture.into_rgba8();
-        let (width, height) = rgba.dimensions();
-        let hash = Sha256::new().chain_update(width.to_le_bytes()).chain_update(rgba.as_raw()).finalize().into();
-        let pixels = RgbaImage::new(rgba.into_raw(), width, height, false)
-            .map_err(|error| PhotoError::Damaged(error.to_string()))?;
-        Ok(Photo { pixels, width, height, hash })
+        Ok(picture.into_rgba8())
     }
 
     pub fn width(&self) -> u32 {
@@ -115,6 +137,9 @@ impl fmt::Debug for Photo {
     }
 }
 
+/// No artefact of it is seen at a card's size.
+const JPEG_QUALITY: u8 = 90;
+
 /// Memory that a decoder may take at once. Pixels of 64 bits reach it sooner; such pictures must be smaller.
 const MOST_DECODE_BYTES: u64 = 256 << 20;
 
@@ -153,6 +178,28 @@ mod tests {
         turned.extend(&jpeg[2..]);
         let photo = Photo::decode(&turned).unwrap();
         assert_eq!((photo.width(), photo.height()), (4, 6));
+        // The copy is upright as it lies in the file, and says nothing more.
+        let copy = Photo::copy(&turned).unwrap();
+        assert!(!copy.windows(4).any(|part| part == b"Exif"));
+        let photo = Photo::decode(&copy).unwrap();
+        assert_eq!((photo.width(), photo.height()), (4, 6));
+    }
+
+    #[test]
+    fn a_copy_keeps_what_can_be_seen_through() {
+        let mut picture = image::RgbaImage::from_pixel(6, 4, image::Rgba([200, 30, 40, 255]));
+        let copy = |picture: &image::RgbaImage| {
+            let mut png = Cursor::new(vec![]);
+            picture.write_to(&mut png, ImageFormat::Png).unwrap();
+            Photo::copy(png.get_ref()).unwrap()
+        };
+        assert_eq!(image::guess_format(&copy(&picture)).unwrap(), ImageFormat::Jpeg);
+        picture.put_pixel(1, 1, image::Rgba([1, 2, 3, 99]));
+        let kept = copy(&picture);
+        assert_eq!(image::guess_format(&kept).unwrap(), ImageFormat::Png);
+        assert_eq!(image::load_from_memory(&kept).unwrap().into_rgba8(), picture);
+        // The same file gives the same copy: a picture that is put again changes nothing.
+        assert_eq!(copy(&picture), kept);
     }
 
     #[test]

@@ -116,9 +116,7 @@ mod tests {
         let phases: Vec<_> = spec
             .phases
             .iter()
-            .map(|phase| {
-                (phase.until.map(|until| (until - Duration::from_secs(3600)).ticks()), &phase.values)
-            })
+            .map(|phase| (phase.until.map(|until| (until - Duration::from_secs(3600)).ticks()), &phase.values))
             .map(|(until, values)| (until, values["price"].as_str().unwrap(), values["ended"].as_bool().unwrap()))
             .collect();
         assert_eq!(phases, [(Some(90_000), "$9", false), (Some(270_000), "$5", false), (None, "$5", true)]);

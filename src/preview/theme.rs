@@ -77,7 +77,8 @@ impl Found {
         let themes = folder.as_deref().and_then(Path::parent).map(Path::to_owned);
         let painter = Painter::new(PainterConfig { themes, fonts, strict: true })?;
         let own = |problem: &&Problem| problem.theme.as_ref().is_none_or(|of| *of == name);
-        let problems: Vec<String> = painter.problems().iter().filter(own).map(|wrong| wrong.error.to_string()).collect();
+        let problems: Vec<String> =
+            painter.problems().iter().filter(own).map(|wrong| wrong.error.to_string()).collect();
         if folder.is_some() && !problems.is_empty() {
             return Err(Error::Templates(problems));
         }
@@ -96,13 +97,7 @@ impl Theme {
         self.painter.themes().get(&self.name).is_ok_and(|theme| theme.kind(kind).is_ok())
     }
 
-    pub fn paint(
-        &self,
-        rev: u64,
-        layers: &[LayerSpec],
-        canvas: Canvas,
-        locale: Locale,
-    ) -> Result<Scene, PaintError> {
+    pub fn paint(&self, rev: u64, layers: &[LayerSpec], canvas: Canvas, locale: Locale) -> Result<Scene, PaintError> {
         self.painter.paint(rev, layers, &Staging { canvas, theme: self.name.clone(), locale })
     }
 }

@@ -29,7 +29,7 @@ use crate::codec::Fitting;
 use crate::commerce::catalog::ImageHash;
 use crate::deliver::Feed;
 use crate::media::{Colour, MediaClock, MediaTime, Resolution};
-use crate::overlay::{Canvas, Locale, Photo, Scene, Staging, theme};
+use crate::overlay::{Canvas, Photo, Scene, Staging};
 use crate::store::Store;
 
 /// A command on its way to its show.
@@ -300,7 +300,7 @@ impl Actor {
         running.size = Some(resolution);
         // One colour for the whole show, whatever size the picture takes on.
         let canvas = Canvas { resolution, colour: Colour::unsaid(self.state.canvas.resolution().height) };
-        let staging = Staging { canvas, theme: theme::DEFAULT.to_owned(), locale: Locale::default() };
+        let staging = Staging { canvas, theme: self.state.theme.to_string(), locale: self.state.locale };
         let request = |(state, at): (Arc<State>, Option<Timestamp>)| {
             let since = at.map_or(self.clock.now(), |at| layers::media_time(&self.clock, at));
             let layers = layers::layers(&state, &self.clock, since, &running.photos, running.welcome);

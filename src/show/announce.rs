@@ -4,7 +4,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::layers::{media_time, price_text};
+use super::layers::media_time;
+use super::locale;
 use super::state::State;
 use crate::commerce::catalog::ProductId;
 use crate::commerce::line::Title;
@@ -74,9 +75,9 @@ impl<'a> Announcement<'a> {
                 product: id,
                 title: &item.product.title,
                 price: term.price.now,
-                text: price_text(state, term.price.now),
+                text: locale::price(state.locale, term.price.now),
                 regular: term.price.regular,
-                regular_text: term.price.regular.map(|regular| price_text(state, regular)),
+                regular_text: term.price.regular.map(|regular| locale::price(state.locale, regular)),
                 discount: term.price.discount(),
                 sold_out: term.price.sold_out,
                 url: item.product.url.as_ref().map(|url| url.as_str()),

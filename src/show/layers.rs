@@ -8,9 +8,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::locale;
 use super::stage::{Layer, Panel};
 use super::state::State;
 use super::system_time;
+use super::words::{self, Words};
 use crate::commerce::catalog::{ImageHash, Item, ProductId};
 use crate::commerce::ladder::Ladder;
 use crate::commerce::money::Money;
@@ -39,7 +41,7 @@ pub(super) fn layers(
     photos: &Photos,
     welcome: Option<Welcome>,
 ) -> Vec<LayerSpec> {
-    let view = View { state, clock, since, photos, words: words(state) };
+    let view = View { state, clock, since, photos, words: words::of(state.locale) };
     let stage = &state.stage;
     let item = |id| state.catalog.get(id);
     let staged = [
@@ -69,27 +71,22 @@ pub(super) fn media_time(clock: &MediaClock, at: Timestamp) -> MediaTime {
     clock.at_wall(system_time(at))
 }
 
-/// A price as the picture writes it.
-pub fn price_text(_: &State, price: Money) -> String {
-    price.to_string()
-}
-
 /// A state from a moment on, as it is made into layers.
 struct View<'a> {
     state: &'a State,
     clock: &'a MediaClock,
     since: MediaTime,
     photos: &'a BTreeMap<ImageHash, Arc<Photo>>,
-    words: Words,
+    words: &'static Words,
 }
 
 impl View<'_> {
     /// What says why no picture moves; gone with the first one that does.
     fn slate(&self, welcome: Option<Welcome>) -> LayerSpec {
         let (template, message) = match welcome {
-            Some(Welcome::StartingSoon) => ("starting_soon", self.words.starting_soon()),
-            Some(Welcome::BackSoon) => ("starting_soon", self.words.back_soon()),
-            None => ("slate", self.words.back_soon()),
+            Some(Welcome::StartingSoon) => ("starting_soon", self.words.starting_soon),
+            Some(Welcome::BackSoon) => ("starting_soon", self.words.back_in_a_moment),
+            None => ("slate", self.words.back_in_a_moment),
         };
         let values = json!({ "title": self.state.title.as_str(), "message": message });
         let phases = vec![PhaseSpec { values, ..PhaseSpec::default() }];
@@ -122,8 +119,8 @@ impl View<'_> {
                 "sold_out": price.sold_out,
                 // A label belongs to the lower price, and goes with it.
                 "label": label.filter(|_| price.regular.is_some()).map(|label| label.as_str()),
-                "left": product.stock.filter(|_| !price.sold_out).map(|left| self.words.left(left)),
-                "sold": product.sold.map(|sold| self.words.sold(sold)),
+                "left": product.stock.filter(|_| !price.sold_out).map(|left| words::left(self.state.locale, left.into())),
+                "sold": product.sold.map(|sold| words::sold(self.state.locale, sold.into())),
             })
         };
         let phases = self.phases(id, item, |term| Some(values(term)));
@@ -137,7 +134,7 @@ impl View<'_> {
             json!({
                 "title": item.product.title.as_str(),
                 "price": self.price(countdown.price),
-                "label": countdown.label.as_ref().map(|label| label.as_str()),
+                "label": countdown.label.as_ref().map_or(self.words.flash_price, |label| label.as_str()),
                 "ended": ended,
             })
         };
@@ -171,7 +168,7 @@ impl View<'_> {
             let values = json!({
                 "title": item.product.title.as_str(),
                 "steps": prices.iter().enumerate().map(rung).collect::<Vec<_>>(),
-                "label": own.or_else(|| next.map(|_| self.words.next_drop())),
+                "label": own.or_else(|| next.map(|_| self.words.next_drop_in.to_owned())),
                 "next": next.map(|price| self.price(*price)),
             });
             let from = now.checked_sub(1).map(|before| turns[before]);
@@ -196,7 +193,7 @@ impl View<'_> {
     }
 
     fn price(&self, price: Money) -> String {
-        price_text(self.state, price)
+        locale::price(self.state.locale, price)
     }
 
     fn media_time(&self, at: Timestamp) -> MediaTime {
@@ -206,7 +203,14 @@ impl View<'_> {
 
 fn spec(layer: Layer, z: i32, phases: Vec<PhaseSpec>, hit: Option<&ProductId>) -> LayerSpec {
     let name = layer.as_str();
-    LayerSpec { id: name.into(), template: name.into(), z, ground: None, phases, hits: hit.map(ToString::to_string).into_iter().collect() }
+    LayerSpec {
+        id: name.into(),
+        template: name.into(),
+        z,
+        ground: None,
+        phases,
+        hits: hit.map(ToString::to_string).into_iter().collect(),
+    }
 }
 
 /// The same, gone from a moment on.
@@ -216,47 +220,6 @@ fn leaving(mut layer: LayerSpec, until: MediaTime) -> LayerSpec {
         phase.until = Some(phase.until.map_or(until, |before| before.min(until)));
     }
     layer
-}
-
-/// What hawker itself says on a show's picture.
-fn words(_: &State) -> Words {
-    Words
-}
-
-struct Words;
-
-impl Words {
-    fn starting_soon(&self) -> String {
-        "Starting soon".into()
-    }
-
-    fn back_soon(&self) -> String {
-        "Back in a moment".into()
-    }
-
-    fn left(&self, count: u32) -> String {
-        format!("{count} left")
-    }
-
-    fn sold(&self, count: u32) -> String {
-        format!("{count} sold")
-    }
-
-    fn sold_out(&self) -> String {
-        "Sold out".into()
-    }
-
-    fn next_drop(&self) -> String {
-        "Next drop in".into()
-    }
-
-    fn up_next(&self) -> String {
-        "Up next".into()
-    }
-
-    fn rehearsal(&self) -> String {
-        "REHEARSAL".into()
-    }
 }
 
 #[cfg(test)]

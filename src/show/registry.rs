@@ -14,7 +14,7 @@ use super::handle::{Handle, Inner};
 use super::pipeline::{self, CanvasConfig, Pipeline};
 use super::pull::Pull;
 use super::raster::Worker;
-use super::settings::{Fit, Role, ShowId, SourceUrl, StreamKey, WantedCanvas};
+use super::settings::{Fit, Role, ShowId, SourceUrl, StreamKey, ThemeName, WantedCanvas};
 use super::stages::Stages;
 use super::state::{Changes, Command, Created, Event, Replayed, State};
 use super::still::Studio;
@@ -23,8 +23,8 @@ use crate::commerce::line::Title;
 use crate::deliver::{Deliver, FeedConfig};
 use crate::ingest::{Directory, Publication, Publisher, Refused};
 use crate::media::{Clock, MediaClock, MediaTime, Rendition, RtpBase};
-use crate::overlay::Painter;
 use crate::overlay::compose::Engine;
+use crate::overlay::{Locale, Painter};
 use crate::store::{Record, Store};
 
 /// All shows of a server.
@@ -67,6 +67,8 @@ pub struct Wanted {
     /// A new show without one gets 1280×720 at 30; a running show keeps size and rate, the configuration may change them
     /// at a start.
     pub canvas: Option<WantedCanvas>,
+    pub locale: Option<Locale>,
+    pub theme: Option<ThemeName>,
 }
 
 /// What a [`Shows::put`] did.
@@ -132,6 +134,7 @@ impl Shows {
         let mut deleted = self.deleted.lock().await;
         let Ok(show) = self.get(&id) else {
             self.check_keys(&id, wanted.stream_key.as_ref(), wanted.backup_stream_key.as_ref())?;
+            self.check_theme(wanted.theme.as_ref())?;
             let rev = deleted.get(&id).copied().unwrap_or(0) + 1;
             let show = self.create(id.clone(), wanted, rev).await?;
             deleted.remove(&id);
@@ -143,9 +146,10 @@ impl Shows {
             return Err(Error::CanvasFixed { show: id, canvas });
         }
         let fit = Some(wanted_canvas.fit());
-        let Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas: _ } = wanted;
+        let Wanted { title, stream_key, source, backup_stream_key, backup_source, canvas: _, locale, theme } = wanted;
         self.check_keys(&id, stream_key.as_ref(), backup_stream_key.as_ref())?;
-        let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit };
+        self.check_theme(theme.as_ref())?;
+        let changes = Changes { title, stream_key, source, backup_stream_key, backup_source, fit, locale, theme };
         show.run(Command::Change(Box::new(changes))).await?;
         Ok(Put { show, created: false })
     }
@@ -155,6 +159,7 @@ impl Shows {
         let _no_other_takes_the_key = self.deleted.lock().await;
         let show = self.get(id)?;
         self.check_keys(id, changes.stream_key.as_ref(), changes.backup_stream_key.as_ref())?;
+        self.check_theme(changes.theme.as_ref())?;
         show.run(Command::Change(Box::new(changes))).await?;
         Ok(show)
     }
@@ -186,6 +191,7 @@ impl Shows {
         &self.parts.store
     }
 
+    /// What paints their pictures.
     pub fn painter(&self) -> &Arc<Painter> {
         &self.parts.painter
     }
@@ -215,6 +221,15 @@ impl Shows {
         let taken = |key: &StreamKey| others().any(|show| show.state().role_of(key.reveal()).is_some());
         let asked = [main, backup.and_then(Option::as_ref)];
         if asked.into_iter().flatten().any(taken) { Err(Error::KeyTaken) } else { Ok(()) }
+    }
+
+    /// A theme that is asked for must be there to wear. One that the log names may be gone since: the painter sees to that.
+    fn check_theme(&self, theme: Option<&ThemeName>) -> Result<(), Error> {
+        let known = self.parts.painter.themes().names();
+        match theme.filter(|theme| !known.iter().any(|known| known == theme.as_str())) {
+            Some(theme) => Err(Error::UnknownTheme { seen: theme.clone(), known }),
+            None => Ok(()),
+        }
     }
 
     /// The show that a publisher's key leads to, and the place in it.
@@ -252,11 +267,13 @@ impl Shows {
         let mut state = State::new(created.clone());
         let at = created.epoch;
         let mut events = vec![Event::Created(created)];
-        let backup = [
+        let more = [
             wanted.backup_stream_key.map(|stream_key| Event::BackupKeyChanged { stream_key }),
             wanted.backup_source.map(|source| Event::BackupSourceChanged { source }),
+            wanted.locale.map(|locale| Event::LocaleChanged { locale }),
+            wanted.theme.map(|theme| Event::ThemeChanged { theme }),
         ];
-        for event in backup.into_iter().flatten() {
+        for event in more.into_iter().flatten() {
             state.apply(event.clone());
             events.push(event);
         }

@@ -1,4 +1,4 @@
-//! How a show is set up: its name, its key, where it pulls from, its canvas.
+//! How a show is set up: its name, its key, where it pulls from, its canvas, its theme.
 
 use std::fmt;
 
@@ -29,6 +29,36 @@ impl ShowId {
 }
 
 impl fmt::Display for ShowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which theme dresses a show's layers: a name that the painter may know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ThemeName(Slug);
+
+impl ThemeName {
+    /// What a show wears that asks for nothing else.
+    pub const DEFAULT: &'static str = "boutique";
+
+    pub fn parse(text: &str) -> Result<ThemeName, NotASlug> {
+        Slug::parse(text).map(ThemeName)
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Default for ThemeName {
+    fn default() -> ThemeName {
+        ThemeName(Slug::parse(ThemeName::DEFAULT).expect("the default theme has a plain name"))
+    }
+}
+
+impl fmt::Display for ThemeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cues::{Cue, CueId, Cues};
-use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey};
+use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey, ThemeName};
 use super::stage::{Change, Layer, Panel, Placed};
 use crate::commerce::catalog::{Catalog, ImageHash, Item, Product, ProductId};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
 use crate::commerce::offer::{self, Countdown, Stage, Then};
+use crate::overlay::Locale;
 pub use staging::Due;
 use staging::Missed;
 
@@ -35,6 +36,9 @@ pub struct State {
     /// What takes over when the main source is silent.
     pub backup: Backup,
     pub canvas: Canvas,
+    /// Its language: words, numbers and the forms of characters.
+    pub locale: Locale,
+    pub theme: ThemeName,
     /// A publisher has been on air at least once.
     pub opened: bool,
     pub catalog: Catalog,
@@ -90,6 +94,12 @@ pub enum Event {
     /// Size and rate only between two runs of the server: a running show keeps them.
     CanvasChanged {
         canvas: Canvas,
+    },
+    LocaleChanged {
+        locale: Locale,
+    },
+    ThemeChanged {
+        theme: ThemeName,
     },
     Opened,
     ProductPut {
@@ -224,6 +234,9 @@ pub struct Changes {
     pub backup_stream_key: Option<Option<StreamKey>>,
     pub backup_source: Option<Option<SourceUrl>>,
     pub fit: Option<Fit>,
+    pub locale: Option<Locale>,
+    /// One that the painter has: [`Shows`](super::Shows) sees to it.
+    pub theme: Option<ThemeName>,
 }
 
 /// Why a command may not be carried out. The state is as it was.
@@ -283,6 +296,8 @@ impl State {
             source,
             backup: Backup::default(),
             canvas,
+            locale: Locale::default(),
+            theme: ThemeName::default(),
             opened: false,
             catalog: Catalog::default(),
             stage: Stage::default(),
@@ -314,6 +329,8 @@ impl State {
             Event::BackupKeyChanged { stream_key } => self.backup.stream_key = stream_key,
             Event::BackupSourceChanged { source } => self.backup.source = source,
             Event::CanvasChanged { canvas } => self.canvas = canvas,
+            Event::LocaleChanged { locale } => self.locale = locale,
+            Event::ThemeChanged { theme } => self.theme = theme,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => {
                 self.catalog.put(id, product);
@@ -421,6 +438,12 @@ impl State {
         if let Some(fit) = changes.fit.filter(|fit| *fit != self.canvas.fit()) {
             events.push(Event::CanvasChanged { canvas: self.canvas.with_fit(fit) });
         }
+        if let Some(locale) = changes.locale.filter(|locale| *locale != self.locale) {
+            events.push(Event::LocaleChanged { locale });
+        }
+        if let Some(theme) = changes.theme.filter(|theme| *theme != self.theme) {
+            events.push(Event::ThemeChanged { theme });
+        }
         events
     }
 
@@ -460,6 +483,8 @@ impl Event {
             | Event::CountdownStopped
             | Event::LayerLeft { .. }
             | Event::Undone { .. }
+            | Event::LocaleChanged { .. }
+            | Event::ThemeChanged { .. }
             | Event::CanvasChanged { .. } => true,
             Event::Staged { changes, .. } => !changes.is_empty(),
             Event::Created(_)

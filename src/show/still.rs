@@ -11,7 +11,7 @@ use super::state::State;
 use super::{Error, Handle};
 use crate::codec::{Blur, Fit, Fitting, Target};
 use crate::media::{Colour, MediaTime, Picture};
-use crate::overlay::{Backdrop, Canvas, Ground, Locale, Painter, Photo, Staging, StillFormat, theme};
+use crate::overlay::{Backdrop, Canvas, Ground, Painter, Photo, Staging, StillFormat};
 use crate::store::Store;
 
 /// What a still is to be.
@@ -92,7 +92,7 @@ impl Handle {
             resolution: state.canvas.resolution_for(*stages.source().borrow()),
             colour: Colour::unsaid(state.canvas.resolution().height),
         };
-        let staging = Staging { canvas, theme: theme::DEFAULT.to_owned(), locale: Locale::default() };
+        let staging = Staging { canvas, theme: state.theme.to_string(), locale: state.locale };
         let scene = painter.paint(state.rev, &layers, &staging).map_err(|error| failed(&error))?;
         let under = match newest {
             Some(picture) => under(&picture, canvas, ground).map_err(|error| failed(&error))?,

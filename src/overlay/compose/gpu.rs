@@ -295,8 +295,10 @@ impl Frame {
 
     fn bind<'a>(&'a self, device: &Device, layers: &'a wgpu::Buffer) -> wgpu::BindGroup {
         let buffers = [&self.picture, &self.tables, layers, &self.blocks];
-        let whole =
-            |(binding, buffer): (u32, &'a wgpu::Buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() };
+        let whole = |(binding, buffer): (u32, &'a wgpu::Buffer)| wgpu::BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        };
         let piece = wgpu::BufferBinding { buffer: &self.panes, offset: 0, size: wgpu::BufferSize::new(PIECE as u64) };
         let panes = wgpu::BindGroupEntry { binding: 4, resource: wgpu::BindingResource::Buffer(piece) };
         let entries: Vec<_> = (0..).zip(buffers).map(whole).chain([panes]).collect();
@@ -330,8 +332,7 @@ impl Frame {
 
     fn commands(&self, device: &Device, plan: &Plan<'_>) -> wgpu::CommandBuffer {
         let mut commands = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let (picture, tables, panes) =
-            (self.picture_len(plan), plan.tables_len() as u64, plan.panes_len() as u64);
+        let (picture, tables, panes) = (self.picture_len(plan), plan.tables_len() as u64, plan.panes_len() as u64);
         commands.copy_buffer_to_buffer(&self.up, 0, &self.picture, 0, picture);
         commands.copy_buffer_to_buffer(&self.up, picture, &self.tables, 0, tables);
         if panes > 0 {

@@ -3,14 +3,16 @@
 //! A template is one file. Its `<style>` is CSS as it stands, read once; the rest is minijinja over the layer's values,
 //! HTML-escaped. Values never reach CSS. A template sees its values and nothing else: no files, no addresses.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 use takumi::prelude::StyleSheet;
 
 use super::problem::{ThemeError, line_at};
+use crate::overlay::bidi::{isolated, outside_of_tags};
 
 /// A template as a theme uses it: dressed by its own style, and by the `theme.css` of every theme from its own to that one.
 #[derive(Debug)]
@@ -179,6 +181,16 @@ fn with_lines(html: &str) -> String {
 fn environment(file: &Path, html: &str) -> Result<Environment<'static>, ThemeError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, state, value| {
+        // What is safe is markup: a macro's. Its values were isolated within.
+        let text = value.as_str().filter(|_| !value.is_safe());
+        // A macro sees no `dir`: what is unknown may run either way.
+        let ltr = || state.lookup("dir").is_some_and(|dir| dir.as_str() == Some("ltr"));
+        match text.map(|text| isolated(text, ltr())) {
+            Some(Cow::Owned(isolated)) => escape_formatter(out, state, &isolated.into()),
+            _ => escape_formatter(out, state, value),
+        }
+    });
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(20);
@@ -191,7 +203,7 @@ fn render(environment: &Environment<'_>, file: &Path, values: &Value) -> Result<
     let compiled = environment.get_template(NAME).map_err(|error| in_file(file, &error))?;
     let mut html = Capped { bytes: Vec::new() };
     compiled.render_captured_to(values.clone(), &mut html).map_err(|error| in_file(file, &error))?;
-    Ok(String::from_utf8_lossy(&html.bytes).into_owned())
+    Ok(outside_of_tags(String::from_utf8_lossy(&html.bytes).into_owned()))
 }
 
 fn in_file(file: &Path, error: &minijinja::Error) -> ThemeError {

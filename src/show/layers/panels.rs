@@ -10,6 +10,7 @@ use crate::commerce::catalog::ProductId;
 use crate::commerce::offer::Price;
 use crate::overlay::{LayerSpec, PhaseSpec};
 use crate::show::stage::{Layer, Panel};
+use crate::show::words;
 
 /// At or below this share of what there was, in percent, stock is low.
 const LOW: u32 = 20;
@@ -26,7 +27,7 @@ impl View<'_> {
             }
             Panel::Sold { product } => {
                 let sold = self.state.catalog.get(product)?.product.sold?;
-                spec(layer, 15, always(json!({ "text": self.words.sold(sold) })), Some(product))
+                spec(layer, 15, always(json!({ "text": words::sold(self.state.locale, sold.into()) })), Some(product))
             }
             Panel::Ticker { items } => {
                 let items: Vec<&str> = items.iter().map(|item| item.as_str()).collect();
@@ -42,16 +43,19 @@ impl View<'_> {
             }
             Panel::SoldOut { product } => {
                 let title = self.state.catalog.get(product)?.product.title.as_str();
-                let values = json!({ "title": title, "message": self.words.sold_out() });
+                let values = json!({ "title": title, "message": self.words.sold_out });
                 let while_it_is = |price: &Price| price.sold_out.then(|| values.clone());
                 spec(layer, 40, self.product_phases(product, while_it_is)?, Some(product))
             }
             Panel::Queue { products } => {
                 let known = products.iter().filter(|id| self.state.catalog.get(id).is_some());
-                LayerSpec { hits: known.map(ToString::to_string).collect(), ..spec(layer, 12, self.queue(products), None) }
+                LayerSpec {
+                    hits: known.map(ToString::to_string).collect(),
+                    ..spec(layer, 12, self.queue(products), None)
+                }
             }
             Panel::Watermark { text } => {
-                let text = text.as_ref().map_or_else(|| self.words.rehearsal(), |text| text.to_string());
+                let text = text.as_ref().map_or_else(|| self.words.rehearsal.to_owned(), |text| text.to_string());
                 spec(layer, 50, always(json!({ "text": text })), None)
             }
         };
@@ -65,7 +69,7 @@ impl View<'_> {
     fn stock(&self, id: &ProductId, left: u32) -> Value {
         // Not above 100: the total is the highest stock that was seen. Widened, so that it cannot overflow.
         let percent = (u64::from(left) * 100).checked_div(u64::from(self.state.stock_total)).unwrap_or(0);
-        let text = if left == 0 { self.words.sold_out() } else { self.words.left(left) };
+        let text = if left == 0 { self.words.sold_out.to_owned() } else { words::left(self.state.locale, left.into()) };
         let title = self.state.catalog.get(id).map(|item| item.product.title.as_str());
         json!({ "text": text, "percent": percent, "low": percent <= u64::from(LOW), "title": title })
     }
@@ -89,7 +93,7 @@ impl View<'_> {
                 let image = images.contains_key(&image).then_some(image);
                 json!({ "title": item.product.title.as_str(), "price": price, "image": image, "hit": hit })
             });
-            let values = json!({ "heading": self.words.up_next(), "items": rows.collect::<Vec<_>>() });
+            let values = json!({ "heading": self.words.next_up, "items": rows.collect::<Vec<_>>() });
             PhaseSpec {
                 from: from.map(|at| self.media_time(at)),
                 until: turns.get(turn + 1).copied().flatten().map(|at| self.media_time(at)),

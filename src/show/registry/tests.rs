@@ -280,12 +280,16 @@ async fn the_configuration_makes_shows_and_wins_over_the_log() {
         Resolution::new(640, 360),
         "a restart takes it"
     );
-    let fill = Changes { fit: Some(Fit::Fill), ..Changes::default() };
+    let (locale, theme) = (Locale::parse("ja").unwrap(), ThemeName::parse("minimal").unwrap());
+    let (fit, locale, theme) = (Some(Fit::Fill), Some(locale), Some(theme));
+    let fill = Changes { fit, locale, theme, ..Changes::default() };
     shows.change(&demo(), fill).await.unwrap();
     shows.shutdown().await;
     drop(shows);
     let shows = open_configured(folder.path(), &clock, vec![(demo(), again)]).await.unwrap();
-    assert_eq!(shows.get(&demo()).unwrap().state().canvas.fit(), Fit::Fill, "a configuration that says nothing of it");
+    let state = shows.get(&demo()).unwrap().state();
+    assert_eq!(state.canvas.fit(), Fit::Fill, "a configuration that says nothing of it");
+    assert_eq!((state.locale.to_string().as_str(), state.theme.as_str()), ("ja", "minimal"));
     shows.shutdown().await;
 }
 

@@ -135,7 +135,8 @@ impl State {
         for change in changes {
             let (layer, mut placed) = (change.layer(), change.placed(at));
             // The same countdown again goes on as it began.
-            if let (Some(Placed { content: Content::Countdown(new), .. }), Some(old)) = (&mut placed, &self.stage.countdown)
+            if let (Some(Placed { content: Content::Countdown(new), .. }), Some(old)) =
+                (&mut placed, &self.stage.countdown)
                 && *new == (Countdown { begins: new.begins, ..old.clone() })
             {
                 new.begins = old.begins;

@@ -38,7 +38,9 @@ pub enum Search {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no Vulkan adapter was found: install the graphics card's Vulkan driver (Debian's mesa-vulkan-drivers has those of AMD and Intel, and one in software)")]
+    #[error(
+        "no Vulkan adapter was found: install the graphics card's Vulkan driver (Debian's mesa-vulkan-drivers has those of AMD and Intel, and one in software)"
+    )]
     NoAdapter,
     #[error("{adapter} does not open: {error}")]
     Refused { adapter: String, error: wgpu::RequestDeviceError },

@@ -104,7 +104,8 @@ impl Props {
     fn draw<'s>(&'s self, noise: &mut Noise) -> Draw<'s> {
         let raster = &self.rasters[noise.below(6) as usize];
         let size = self.canvas.resolution;
-        let clip = Rect { x: noise.below(size.width), y: noise.below(size.height), w: noise.below(80), h: noise.below(40) };
+        let clip =
+            Rect { x: noise.below(size.width), y: noise.below(size.height), w: noise.below(80), h: noise.below(40) };
         let scale = Scale {
             x: noise.one_of(&[65536, 1 << 15, 70_000, 200_001, 9_999]),
             y: noise.one_of(&[65536, 60_000, 131_072, 20_000]),
