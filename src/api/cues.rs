@@ -128,14 +128,16 @@ impl ChangeBody {
 }
 
 impl CuePost {
-    /// When it takes place, if not at once, and what.
-    fn read(self, show: &Handle) -> Result<(Option<Timestamp>, Option<Label>, Vec<Change>), Problem> {
+    fn read(self, show: &Handle) -> Result<Command, Problem> {
         let at = moment(show, Moment { at: self.at, at_media: self.at_media })?;
         let change = |(index, change): (usize, ChangeBody)| {
             change.read().map_err(|problem| problem.under(&format!("changes[{index}]")))
         };
         let changes = self.changes.into_iter().enumerate().map(change).collect::<Result<_, _>>()?;
-        Ok((at, self.label, changes))
+        Ok(match at {
+            None => Command::Stage { changes },
+            Some(at) => Command::Schedule { at, label: self.label, changes },
+        })
     }
 }
 
@@ -196,15 +198,10 @@ pub(super) async fn post(
     Body(body): Body<CuePost>,
 ) -> Result<Tagged<Posted>, Problem> {
     let show = api.show(&show)?;
-    let (at, label, changes) = body.read(&show)?;
-    let command = match at {
-        None => Command::Stage { changes },
-        Some(at) => Command::Schedule { at, label, changes },
-    };
-    let Tagged { status, rev, body } = change(&show, &expected, command).await?;
-    Ok(match body.into_cue() {
-        Ok(cue) => Tagged { status: StatusCode::CREATED, rev, body: Posted::Waits(cue) },
-        Err(changed) => Tagged { status, rev, body: Posted::TookPlace(changed) },
+    let Tagged { status, rev, body: mut changed } = change(&show, &expected, body.read(&show)?).await?;
+    Ok(match changed.cue.take() {
+        Some(cue) => Tagged { status: StatusCode::CREATED, rev, body: Posted::Waits(cue) },
+        None => Tagged { status, rev, body: Posted::TookPlace(Box::new(changed)) },
     })
 }
 
@@ -213,7 +210,7 @@ pub(super) async fn post(
 #[serde(untagged)]
 pub(super) enum Posted {
     Waits(CueBody),
-    TookPlace(Changed),
+    TookPlace(Box<Changed>),
 }
 
 /// Takes a waiting cue back.

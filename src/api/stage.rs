@@ -37,7 +37,7 @@ pub(super) struct Changed {
     end: Option<EndBody>,
     /// It waits as this cue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cue: Option<CueBody>,
+    pub(super) cue: Option<CueBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<Undone>,
 }
@@ -51,6 +51,13 @@ pub(super) struct EndBody {
     ends_rtp: u32,
 }
 
+impl EndBody {
+    fn of(show: &Handle, ends_at: Timestamp) -> EndBody {
+        let ends = show.media_time(ends_at);
+        EndBody { ends_at, ends_media_time: ends.ticks(), ends_rtp: show.rtp(ends) }
+    }
+}
+
 /// What an undo took back.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Undone {
@@ -62,13 +69,6 @@ pub(super) struct Undone {
     deleted: Vec<Layer>,
     /// Layers that stay empty, as what was there has ended or may not stand there any more.
     not_restored: Vec<Layer>,
-}
-
-impl Changed {
-    /// The cue that it waits as, if it does.
-    pub(super) fn into_cue(mut self) -> Result<CueBody, Changed> {
-        self.cue.take().ok_or(self)
-    }
 }
 
 /// What is on the picture, by layer.
@@ -244,14 +244,10 @@ pub(super) async fn change(show: &Handle, expected: &Expected, command: Command)
     for event in events {
         match event {
             Event::Staged { at, changes, .. } => {
-                let placed = changes.iter().filter_map(|change| change.placed(at));
-                let ends = placed.filter_map(|placed| match placed.content {
-                    Content::Countdown(countdown) => Some(countdown.ends),
+                let mut placed = changes.iter().filter_map(|change| change.placed(at));
+                changed.end = placed.find_map(|placed| match placed.content {
+                    Content::Countdown(countdown) => Some(EndBody::of(show, countdown.ends)),
                     _ => None,
-                });
-                changed.end = ends.last().map(|at| {
-                    let ends = show.media_time(at);
-                    EndBody { ends_at: at, ends_media_time: ends.ticks(), ends_rtp: show.rtp(ends) }
                 });
             }
             Event::CueScheduled { cue } => changed.cue = Some(CueBody::of(show, &cue)),

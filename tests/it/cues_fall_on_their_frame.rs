@@ -62,7 +62,8 @@ async fn a_card_comes_and_a_countdown_goes_in_the_frame_of_their_cue() {
         .await;
         api.product("lipstick", "Satin lipstick in another shade", 2490).await;
     };
-    let (frames, ()) = tokio::join!(browser.parts_until(&[card, panel], at.wrapping_add(90_000)), meanwhile);
+    let places = [card, panel];
+    let (frames, ()) = tokio::join!(browser.parts_until(&places, at.wrapping_add(90_000)), meanwhile);
     let (mut before, mut after) = (0, 0);
     for parts in &frames {
         let [card, panel] = parts.as_slice() else { panic!("two parts of each frame were asked for") };
