@@ -19,13 +19,13 @@ mod tests;
 pub mod trial;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::DrawList;
 use crate::media::PictureMut;
 use atlas::Atlas;
-use device::{PATIENCE, WIDTH};
+use device::WIDTH;
 use plan::{PIECE, Plan, Samples};
 
 pub use device::{Device, Error, Search};
@@ -35,6 +35,8 @@ pub struct Gpu {
     device: Arc<Device>,
     layers: Layers,
     frame: Frame,
+    /// A frame that takes longer is not coming.
+    patience: Duration,
     mapped: (mpsc::Sender<Mapping>, mpsc::Receiver<Mapping>),
 }
 
@@ -55,7 +57,8 @@ type Mapping = Result<(), wgpu::BufferAsyncError>;
 impl Gpu {
     pub fn new(device: Arc<Device>) -> Gpu {
         let (layers, frame) = (Layers::new(&device, LAYERS), Frame::new(&device));
-        Gpu { device, layers, frame, mapped: mpsc::channel() }
+        let patience = if device.is_software() { SLOW_PATIENCE } else { PATIENCE };
+        Gpu { device, layers, frame, patience, mapped: mpsc::channel() }
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -108,11 +111,11 @@ impl Gpu {
                 let _ = mapped.send(mapping);
             });
         }
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(self.patience) };
         self.device.device.poll(wait).map_err(|error| error.to_string())?;
         for _ in 0..2 {
             // Another show's thread may have polled this one's mapping, and be about to tell.
-            let mapping = self.mapped.1.recv_timeout(PATIENCE).map_err(|_| "a buffer was not mapped in time")?;
+            let mapping = self.mapped.1.recv_timeout(self.patience).map_err(|_| "a buffer was not mapped in time")?;
             mapping.map_err(|error| error.to_string())?;
         }
         if let Some(reason) = self.device.reported() {
@@ -295,8 +298,10 @@ impl Frame {
 
     fn bind<'a>(&'a self, device: &Device, layers: &'a wgpu::Buffer) -> wgpu::BindGroup {
         let buffers = [&self.picture, &self.tables, layers, &self.blocks];
-        let whole =
-            |(binding, buffer): (u32, &'a wgpu::Buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() };
+        let whole = |(binding, buffer): (u32, &'a wgpu::Buffer)| wgpu::BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        };
         let piece = wgpu::BufferBinding { buffer: &self.panes, offset: 0, size: wgpu::BufferSize::new(PIECE as u64) };
         let panes = wgpu::BindGroupEntry { binding: 4, resource: wgpu::BindingResource::Buffer(piece) };
         let entries: Vec<_> = (0..).zip(buffers).map(whole).chain([panes]).collect();
@@ -330,8 +335,7 @@ impl Frame {
 
     fn commands(&self, device: &Device, plan: &Plan<'_>) -> wgpu::CommandBuffer {
         let mut commands = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let (picture, tables, panes) =
-            (self.picture_len(plan), plan.tables_len() as u64, plan.panes_len() as u64);
+        let (picture, tables, panes) = (self.picture_len(plan), plan.tables_len() as u64, plan.panes_len() as u64);
         commands.copy_buffer_to_buffer(&self.up, 0, &self.picture, 0, picture);
         commands.copy_buffer_to_buffer(&self.up, picture, &self.tables, 0, tables);
         if panes > 0 {
@@ -373,6 +377,10 @@ impl Device {
 const PICTURE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
 
+/// A driver that takes so long hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// In software nothing hangs, and a crowded machine takes its time.
+const SLOW_PATIENCE: Duration = Duration::from_secs(20);
 /// Samples that a show's layers may take on the device: 64 MiB of them, which holds a whole canvas of 4K.
 const MOST_LAYERS: u32 = 16 << 20;
 /// What they begin with.

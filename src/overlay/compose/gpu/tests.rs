@@ -25,7 +25,7 @@ fn device() -> Arc<Device> {
 
 fn open() -> Device {
     Device::open(Search::Any).unwrap_or_else(|error| {
-        panic!("{error}: these tests need Vulkan, in software at least: apt-get install mesa-vulkan-drivers")
+        panic!("{error}; these tests need Vulkan, in software at least: apt-get install mesa-vulkan-drivers")
     })
 }
 
@@ -104,7 +104,8 @@ impl Props {
     fn draw<'s>(&'s self, noise: &mut Noise) -> Draw<'s> {
         let raster = &self.rasters[noise.below(6) as usize];
         let size = self.canvas.resolution;
-        let clip = Rect { x: noise.below(size.width), y: noise.below(size.height), w: noise.below(80), h: noise.below(40) };
+        let clip =
+            Rect { x: noise.below(size.width), y: noise.below(size.height), w: noise.below(80), h: noise.below(40) };
         let scale = Scale {
             x: noise.one_of(&[65536, 1 << 15, 70_000, 200_001, 9_999]),
             y: noise.one_of(&[65536, 60_000, 131_072, 20_000]),
@@ -146,7 +147,8 @@ fn copy(of: &mut PictureMut) -> PictureMut {
 fn compare(gpu: &mut Gpu, list: &DrawList<'_>, picture: &mut PictureMut, of: &str) {
     let (mut by_cpu, mut by_gpu) = (copy(picture), copy(picture));
     cpu::draw(list, &mut by_cpu, &mut cpu::Scratch::default());
-    assert_eq!(gpu.draw(list, &mut by_gpu), Ok(Outcome::Drawn), "{of}");
+    let outcome = gpu.draw(list, &mut by_gpu);
+    assert_eq!(outcome, Ok(Outcome::Drawn), "{of}: {:?}", gpu.device.reported());
     for index in 0..3 {
         let (expected, stride) = by_cpu.plane_mut(index);
         let (actual, _) = by_gpu.plane_mut(index);
@@ -265,6 +267,11 @@ fn a_device_that_is_lost_leaves_the_cpu_to_draw_and_loses_no_frame() {
     assert_eq!((engine.kind(), engine.adapter()), ("cpu", None));
     assert_eq!((draw(&mut one), draw(&mut other)), (Drawn::Cpu, Drawn::Cpu));
     assert_eq!(draw(&mut engine.compositor()), Drawn::Cpu, "nor is it asked again");
+}
+
+#[test]
+fn a_device_is_proven_before_it_composes() {
+    trial::prove(&device()).unwrap();
 }
 
 #[test]
@@ -410,7 +417,7 @@ fn run(call: &str, inputs: &[[i32; 4]]) -> Vec<u32> {
     let (told, mapped) = mpsc::channel();
     down.slice(..).map_async(wgpu::MapMode::Read, move |mapping| told.send(mapping).unwrap());
     shared.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    mapped.recv_timeout(PATIENCE).unwrap().unwrap();
+    mapped.recv_timeout(SLOW_PATIENCE).unwrap().unwrap();
     let view = down.slice(..).get_mapped_range().unwrap();
     view.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
