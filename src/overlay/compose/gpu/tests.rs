@@ -195,6 +195,30 @@ fn every_parity_of_a_move_has_the_cpus_bits_in_every_colour() {
 }
 
 #[test]
+fn white_scaled_and_faded_over_white_stays_white() {
+    let (mut noise, size) = (Noise(12), Resolution::new(96, 64));
+    let colour = Colour { matrix: Matrix::Bt709, range: Range::Full };
+    let (canvas, mut gpu) = (Rect::of(size), Gpu::new(device()));
+    let pixels = (0..size.width * size.height).flat_map(|_| [255, 255, 255, noise.next() as u8]);
+    let painting = Painting { canvas, area: canvas, rgba: pixels.collect() };
+    let raster = Raster::of(&painting, colour, canvas, &[], Moves::EVEN);
+    let scene = Scene::empty(0, Canvas { resolution: size, colour });
+    let mut picture = Pool::new(size).take(colour);
+    picture.fill([255, 128, 128]);
+    for opacity in 1..=255 {
+        let mut list = DrawList::new(&scene);
+        let scale = Some(Scale { x: 81_111, y: 77_777, about: (50, 30) });
+        list.draws = vec![Draw { opacity, scale, ..Draw::still(&raster) }];
+        compare(&mut gpu, &list, &mut picture, &format!("opacity {opacity}"));
+        let mut drawn = copy(&mut picture);
+        cpu::draw(&list, &mut drawn, &mut cpu::Scratch::default());
+        let (luma, stride) = drawn.plane_mut(0);
+        let darkest = luma.chunks(stride).flat_map(|row| &row[..size.width as usize]).min();
+        assert!(darkest >= Some(&254), "opacity {opacity}: {darkest:?}");
+    }
+}
+
+#[test]
 fn layers_that_do_not_fit_together_are_brought_anew_and_a_frame_of_too_many_is_the_cpus() {
     let (mut noise, size) = (Noise(99), Resolution::new(150, 46));
     let props = Props::new(&mut noise, size, Colour::BT709);
