@@ -156,10 +156,11 @@ fn layer_sample(blit: Blit, x: i32, y: i32) -> vec2u {
         let light = fx_shimmer(blit.home_x + column * blit.step, blit.home_y + line * blit.step, blit.phase, blit.reach);
         sample.x = fx_lit(sample.x, sample.y, blit.white, light);
     }
-    if blit.opacity == 255u {
-        return sample;
+    if blit.opacity != 255u {
+        sample = vec2u(fx_fade(sample.x, blit.opacity), fx_fade(sample.y, blit.opacity));
     }
-    return vec2u(fx_fade(sample.x, blit.opacity), fx_fade(sample.y, blit.opacity));
+    // Alpha may have been rounded down where the sample was not.
+    return vec2u(min(sample.x, 255u * sample.y), sample.y);
 }
 
 // Sample and alpha between a layer's samples, at a place in 1/65536 of them; transparent beyond its edges.

@@ -586,12 +586,15 @@ async fn metrics_are_read_off_the_running_shows() {
     assert!(text.contains("hawker_encode_frames_total{show=\"demo\"} 7"), "{text}");
     assert!(text.contains("hawker_show_revision{show=\"demo\"} 2"), "{text}");
     assert!(text.contains("hawker_ingest_warnings{show=\"demo\"} 0"), "{text}");
+    let drawn = "hawker_compose_compositor_info{kind=\"cpu\",adapter=\"\",show=\"demo\"} 1";
+    assert!(text.contains(drawn), "{text}");
     assert!(text.ends_with("# EOF\n"));
     let health = face.get("/api/v1/shows/demo/health").await.json();
     assert_eq!(
         (&health["rev"], &health["on_air"], &health["output"]["width"]),
         (&json!(2), &json!(false), &json!(1280))
     );
+    assert_eq!(health["compositor"], json!({"kind": "cpu", "adapter": null}));
     face.shows.shutdown().await;
 }
 

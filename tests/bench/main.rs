@@ -11,6 +11,7 @@
 //! cargo bench --bench measure -- takeover [TRIES]  a second publisher takes over: what viewers notice
 //! cargo bench --bench measure -- stall [TRIES]     the publisher's socket stalls for 10 s, then bursts: when latency is back
 //! cargo bench --bench measure -- restart [TRIES]   the process aborts and a new one takes its place: when viewers have a picture
+//! cargo bench --bench measure -- gpu [720|1080]    a frame's layers by the CPU and by whatever Vulkan there is
 //! cargo bench --bench measure -- churn [PUBLISHERS] fifty publishers at a time come and go: memory and threads
 //! ```
 //!
@@ -25,6 +26,8 @@ mod support;
 mod churn;
 mod cost;
 mod frames;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod interruption;
 mod joins;
 mod latency;
@@ -50,6 +53,8 @@ fn main() {
             Some("latency") => latency::measure().await,
             Some("joins") => joins::measure().await,
             Some("frames") => frames::measure().await,
+            #[cfg(feature = "gpu")]
+            Some("gpu") => gpu::measure(second.unwrap_or("1080")),
             Some("viewers") => viewers::measure(number(60) as u64).await,
             Some("resume") => interruption::measure(Interruption::Killed, number(20)).await,
             Some("takeover") => interruption::measure(Interruption::TakenOver, number(20)).await,
@@ -57,7 +62,7 @@ fn main() {
             Some("restart") => restart::measure(number(10)).await,
             Some("churn") => churn::measure(number(1000)).await,
             _ => println!(
-                "what to measure: cost, overlay, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"
+                "what to measure: cost, overlay, gpu, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"
             ),
         }
     });

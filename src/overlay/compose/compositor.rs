@@ -62,11 +62,16 @@ impl Engine {
     /// Looks for what was chosen, and measures where that is needed (blocking, up to some seconds).
     #[cfg(feature = "gpu")]
     pub fn open(choice: Choice) -> Result<Engine, Error> {
+        let proven = |search| {
+            let device = Arc::new(gpu::Device::open(search)?);
+            gpu::trial::prove(&device)?;
+            Ok(device)
+        };
         let device = match choice {
             Choice::Cpu => None,
-            Choice::Gpu => Some(Arc::new(gpu::Device::open(gpu::Search::Any)?)),
-            Choice::Auto => match gpu::Device::open(gpu::Search::Real) {
-                Ok(device) => gpu::trial::is_faster(Arc::new(device)),
+            Choice::Gpu => Some(proven(gpu::Search::Any)?),
+            Choice::Auto => match proven(gpu::Search::Real) {
+                Ok(device) => gpu::trial::faster(device),
                 Err(gpu::Error::NoAdapter) => None,
                 Err(error) => {
                     tracing::warn!(%error, "a graphics processor was found and is of no use");

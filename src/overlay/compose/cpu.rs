@@ -181,7 +181,9 @@ fn effect(
         }
     };
     let opacity = u32::from(draw.opacity);
-    if opacity == 255 { (s, a) } else { (fx_fade(s, opacity), fx_fade(a, opacity)) }
+    let (s, a) = if opacity == 255 { (s, a) } else { (fx_fade(s, opacity), fx_fade(a, opacity)) };
+    // Alpha may have been rounded down where the sample was not: more than white does not fit the blend's 16 bits.
+    (s.min(255 * a), a)
 }
 
 /// Which instructions blend; the result is the same to the bit.

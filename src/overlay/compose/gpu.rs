@@ -19,13 +19,13 @@ mod tests;
 pub mod trial;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::DrawList;
 use crate::media::PictureMut;
 use atlas::Atlas;
-use device::{PATIENCE, WIDTH};
+use device::WIDTH;
 use plan::{PIECE, Plan, Samples};
 
 pub use device::{Device, Error, Search};
@@ -35,6 +35,8 @@ pub struct Gpu {
     device: Arc<Device>,
     layers: Layers,
     frame: Frame,
+    /// A frame that takes longer is not coming.
+    patience: Duration,
     mapped: (mpsc::Sender<Mapping>, mpsc::Receiver<Mapping>),
 }
 
@@ -55,7 +57,8 @@ type Mapping = Result<(), wgpu::BufferAsyncError>;
 impl Gpu {
     pub fn new(device: Arc<Device>) -> Gpu {
         let (layers, frame) = (Layers::new(&device, LAYERS), Frame::new(&device));
-        Gpu { device, layers, frame, mapped: mpsc::channel() }
+        let patience = if device.is_software() { SLOW_PATIENCE } else { PATIENCE };
+        Gpu { device, layers, frame, patience, mapped: mpsc::channel() }
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -108,11 +111,11 @@ impl Gpu {
                 let _ = mapped.send(mapping);
             });
         }
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(self.patience) };
         self.device.device.poll(wait).map_err(|error| error.to_string())?;
         for _ in 0..2 {
             // Another show's thread may have polled this one's mapping, and be about to tell.
-            let mapping = self.mapped.1.recv_timeout(PATIENCE).map_err(|_| "a buffer was not mapped in time")?;
+            let mapping = self.mapped.1.recv_timeout(self.patience).map_err(|_| "a buffer was not mapped in time")?;
             mapping.map_err(|error| error.to_string())?;
         }
         if let Some(reason) = self.device.reported() {
@@ -374,6 +377,10 @@ impl Device {
 const PICTURE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
 
+/// A driver that takes so long hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// In software nothing hangs, and a crowded machine takes its time.
+const SLOW_PATIENCE: Duration = Duration::from_secs(20);
 /// Samples that a show's layers may take on the device: 64 MiB of them, which holds a whole canvas of 4K.
 const MOST_LAYERS: u32 = 16 << 20;
 /// What they begin with.

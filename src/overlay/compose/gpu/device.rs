@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use wgpu::{BindingType, BufferBindingType, ShaderStages};
 
@@ -13,6 +12,7 @@ pub struct Device {
     pub(super) bindings: wgpu::BindGroupLayout,
     pub(super) pipelines: Pipelines,
     adapter: String,
+    software: bool,
     fault: Arc<Fault>,
 }
 
@@ -46,6 +46,8 @@ pub enum Error {
     Refused { adapter: String, error: wgpu::RequestDeviceError },
     #[error("{adapter} does not take the shaders: {reason}")]
     Shaders { adapter: String, reason: String },
+    #[error("{adapter} draws other pictures than the CPU: update its driver")]
+    Wrong { adapter: String },
 }
 
 /// Why a device is given up; told once.
@@ -77,7 +79,7 @@ impl Device {
     }
 
     fn of(adapter: &wgpu::Adapter) -> Result<Device, Error> {
-        let name = adapter.get_info().name;
+        let wgpu::AdapterInfo { name, device_type, .. } = adapter.get_info();
         let can = adapter.limits();
         let limits = wgpu::Limits {
             max_buffer_size: can.max_buffer_size,
@@ -102,7 +104,10 @@ impl Device {
         let bindings = bindings(&device);
         let pipelines = Pipelines::compile(&device, &bindings);
         match fault.reason() {
-            None => Ok(Device { device, queue, bindings, pipelines, adapter: name, fault }),
+            None => {
+                let software = device_type == wgpu::DeviceType::Cpu;
+                Ok(Device { device, queue, bindings, pipelines, adapter: name, software, fault })
+            }
             Some(reason) => Err(Error::Shaders { adapter: name, reason }),
         }
     }
@@ -112,18 +117,24 @@ impl Device {
         &self.adapter
     }
 
+    /// Whether it is the CPU in disguise.
+    pub(super) fn is_software(&self) -> bool {
+        self.software
+    }
+
     /// Whether it failed; then nobody asks it for anything more.
     pub fn is_broken(&self) -> bool {
         self.fault.broken.load(Ordering::Acquire)
     }
 
-    /// What it reported by itself, if anything.
+    /// What went wrong with it, if anything.
     pub(super) fn reported(&self) -> Option<String> {
         self.fault.reason()
     }
 
     /// Gives it up for every show.
     pub(super) fn give_up(&self, reason: &str) {
+        self.fault.note(reason);
         if !self.fault.broken.swap(true, Ordering::AcqRel) {
             tracing::error!(adapter = %self.adapter, reason, "the graphics processor failed: the CPU composes from now on, until the next start");
         }
@@ -215,6 +226,3 @@ const SOURCE: &str = concat!(
 
 /// Invocations of a workgroup.
 pub(super) const WIDTH: u32 = 64;
-
-/// A frame that takes longer is not coming: the driver hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);

@@ -25,7 +25,7 @@ fn device() -> Arc<Device> {
 
 fn open() -> Device {
     Device::open(Search::Any).unwrap_or_else(|error| {
-        panic!("{error}: these tests need Vulkan, in software at least: apt-get install mesa-vulkan-drivers")
+        panic!("{error}; these tests need Vulkan, in software at least: apt-get install mesa-vulkan-drivers")
     })
 }
 
@@ -147,7 +147,8 @@ fn copy(of: &mut PictureMut) -> PictureMut {
 fn compare(gpu: &mut Gpu, list: &DrawList<'_>, picture: &mut PictureMut, of: &str) {
     let (mut by_cpu, mut by_gpu) = (copy(picture), copy(picture));
     cpu::draw(list, &mut by_cpu, &mut cpu::Scratch::default());
-    assert_eq!(gpu.draw(list, &mut by_gpu), Ok(Outcome::Drawn), "{of}");
+    let outcome = gpu.draw(list, &mut by_gpu);
+    assert_eq!(outcome, Ok(Outcome::Drawn), "{of}: {:?}", gpu.device.reported());
     for index in 0..3 {
         let (expected, stride) = by_cpu.plane_mut(index);
         let (actual, _) = by_gpu.plane_mut(index);
@@ -190,6 +191,30 @@ fn every_parity_of_a_move_has_the_cpus_bits_in_every_colour() {
             list.draws = props.rasters.iter().map(|raster| Draw { dx, dy, ..Draw::still(raster) }).collect();
             compare(&mut gpu, &list, &mut picture, &format!("{colour:?} moved by {dx},{dy}"));
         }
+    }
+}
+
+#[test]
+fn white_scaled_and_faded_over_white_stays_white() {
+    let (mut noise, size) = (Noise(12), Resolution::new(96, 64));
+    let colour = Colour { matrix: Matrix::Bt709, range: Range::Full };
+    let (canvas, mut gpu) = (Rect::of(size), Gpu::new(device()));
+    let pixels = (0..size.width * size.height).flat_map(|_| [255, 255, 255, noise.next() as u8]);
+    let painting = Painting { canvas, area: canvas, rgba: pixels.collect() };
+    let raster = Raster::of(&painting, colour, canvas, &[], Moves::EVEN);
+    let scene = Scene::empty(0, Canvas { resolution: size, colour });
+    let mut picture = Pool::new(size).take(colour);
+    picture.fill([255, 128, 128]);
+    for opacity in 1..=255 {
+        let mut list = DrawList::new(&scene);
+        let scale = Some(Scale { x: 81_111, y: 77_777, about: (50, 30) });
+        list.draws = vec![Draw { opacity, scale, ..Draw::still(&raster) }];
+        compare(&mut gpu, &list, &mut picture, &format!("opacity {opacity}"));
+        let mut drawn = copy(&mut picture);
+        cpu::draw(&list, &mut drawn, &mut cpu::Scratch::default());
+        let (luma, stride) = drawn.plane_mut(0);
+        let darkest = luma.chunks(stride).flat_map(|row| &row[..size.width as usize]).min();
+        assert!(darkest >= Some(&254), "opacity {opacity}: {darkest:?}");
     }
 }
 
@@ -266,6 +291,11 @@ fn a_device_that_is_lost_leaves_the_cpu_to_draw_and_loses_no_frame() {
     assert_eq!((engine.kind(), engine.adapter()), ("cpu", None));
     assert_eq!((draw(&mut one), draw(&mut other)), (Drawn::Cpu, Drawn::Cpu));
     assert_eq!(draw(&mut engine.compositor()), Drawn::Cpu, "nor is it asked again");
+}
+
+#[test]
+fn a_device_is_proven_before_it_composes() {
+    trial::prove(&device()).unwrap();
 }
 
 #[test]
@@ -411,7 +441,7 @@ fn run(call: &str, inputs: &[[i32; 4]]) -> Vec<u32> {
     let (told, mapped) = mpsc::channel();
     down.slice(..).map_async(wgpu::MapMode::Read, move |mapping| told.send(mapping).unwrap());
     shared.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    mapped.recv_timeout(PATIENCE).unwrap().unwrap();
+    mapped.recv_timeout(SLOW_PATIENCE).unwrap().unwrap();
     let view = down.slice(..).get_mapped_range().unwrap();
     view.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
