@@ -463,6 +463,19 @@ async fn metrics_are_read_off_the_running_shows() {
 }
 
 #[tokio::test]
+async fn themes_are_listed_with_the_data_that_their_layers_take() {
+    let face = Face::new().await;
+    let list = face.get("/api/v1/themes").await.json();
+    let themes = list["themes"].as_array().unwrap();
+    let base = themes.iter().find(|theme| theme["name"] == "base").unwrap();
+    let card = base["kinds"].as_array().unwrap().iter().find(|kind| kind["name"] == "card").unwrap();
+    assert_eq!((&card["fields"]["title"], &card["fields"]["old_price"]), (&json!("text"), &json!("text?")));
+    assert!(card["variants"].is_array() && base["title"].is_string());
+    assert_eq!(list["problems"], json!([]));
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_document_describes_every_route() {
     let face = Face::new().await;
     let document = face.public(Method::GET, "/api/openapi.json").await.json();
@@ -477,6 +490,7 @@ async fn the_document_describes_every_route() {
         "/api/v1/shows/{show}/products/{product}/image",
         "/api/v1/shows/{show}/stage/card",
         "/api/v1/shows/{show}/stage/countdown",
+        "/api/v1/themes",
         "/s/{show}/live.json",
         "/s/{show}/whep",
         "/s/{show}/whep/{resource}",

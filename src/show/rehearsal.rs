@@ -69,12 +69,21 @@ pub(crate) async fn open_configured(
     clock: &Arc<ManualClock>,
     configured: Vec<(ShowId, Wanted)>,
 ) -> Result<Arc<Shows>, Error> {
+    open_painted(folder, clock, configured, Painter::new(PainterConfig::default()).unwrap()).await
+}
+
+pub(crate) async fn open_painted(
+    folder: &Path,
+    clock: &Arc<ManualClock>,
+    configured: Vec<(ShowId, Wanted)>,
+    painter: Painter,
+) -> Result<Arc<Shows>, Error> {
     let clock: Arc<dyn Clock> = clock.clone();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let deliver = deliver::Config { listen, public: Vec::new(), max_viewers: 8, clock: clock.clone() };
     let parts = Parts {
         store: Store::open(folder).await?,
-        painter: Arc::new(Painter::new(PainterConfig::default()).unwrap()),
+        painter: Arc::new(painter),
         deliver: Arc::new(Deliver::bind(deliver).unwrap()),
         clock,
         start,
