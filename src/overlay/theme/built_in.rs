@@ -1,11 +1,34 @@
 //! The themes that are part of the program.
 
-/// Theme, file, text. A theme's files stand together, and a theme that another extends stands before it.
-pub(super) const FILES: [(&str, &str, &str); 6] = [
-    ("base", "theme.json", include_str!("../themes/base/theme.json")),
-    ("base", "card.html", include_str!("../themes/base/card.html")),
-    ("base", "countdown.html", include_str!("../themes/base/countdown.html")),
-    ("base", "slate.html", include_str!("../themes/base/slate.html")),
-    ("base", "starting_soon.html", include_str!("../themes/base/starting_soon.html")),
-    ("boutique", "theme.json", include_str!("../themes/boutique/theme.json")),
-];
+/// Theme, file, text of every file of `src/overlay/themes` that is named.
+macro_rules! embedded {
+    ($($theme:literal: $($file:literal)+;)+) => {
+        &[$($(($theme, $file, include_str!(concat!("../themes/", $theme, "/", $file)))),+),+]
+    };
+}
+
+pub(super) const FILES: &[(&str, &str, &str)] = embedded! {
+    "base": "theme.json" "card.html" "countdown.html" "slate.html" "starting_soon.html";
+    "boutique": "theme.json";
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_file_of_the_themes_is_embedded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/overlay/themes");
+        let embedded: BTreeSet<String> = FILES.iter().map(|(theme, file, _)| format!("{theme}/{file}")).collect();
+        let mut there = BTreeSet::new();
+        for theme in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+            for file in fs::read_dir(&theme).unwrap().map(|entry| entry.unwrap().path()) {
+                there.insert(file.strip_prefix(&folder).unwrap().display().to_string());
+            }
+        }
+        assert_eq!(embedded, there);
+    }
+}

@@ -9,19 +9,28 @@ use std::sync::Arc;
 
 use takumi::prelude::StyleSheet;
 
+use super::Template;
 use super::problem::ThemeError;
 use super::trial::{Trial, file};
 use crate::overlay::html::{Page, rem};
 
-/// Tells each line of the template whose text is too faint.
+/// Tells each line of a kind's templates whose text is too faint.
 pub(super) fn wrong(trial: &Trial<'_>) -> Result<Vec<ThemeError>, ThemeError> {
     if UNREAD.contains(&trial.kind.name()) {
         return Ok(vec![]);
     }
-    let template = &trial.kind.template;
-    let lines = Lines::of(trial)?;
-    let unmeasured = |reason| ThemeError::at(file(template), 1, format!("its contrast cannot be measured: {reason}"));
-    let faintest = lines.faintest(&template.css, trial).map_err(unmeasured)?;
+    let mut wrong = faint(trial, &trial.kind.template, [0; 4])?;
+    if let Some(strip) = &trial.kind.strip {
+        wrong.extend(faint(trial, strip, behind_strip(trial)?)?);
+    }
+    Ok(wrong)
+}
+
+/// Tells the lines of one template, which lies on a plate of one colour.
+fn faint(trial: &Trial<'_>, template: &Template, plate: [u8; 4]) -> Result<Vec<ThemeError>, ThemeError> {
+    let lines = Lines::of(trial, template)?;
+    let unmeasured = |reason| unmeasured(template, reason);
+    let faintest = lines.faintest(&template.css, trial, plate).map_err(unmeasured)?;
     if faintest.is_empty() {
         return Ok(vec![]);
     }
@@ -39,6 +48,29 @@ pub(super) fn wrong(trial: &Trial<'_>) -> Result<Vec<ThemeError>, ThemeError> {
     Ok(faint.map(tell).collect())
 }
 
+/// The colour in the middle of the window that a strip moves through; nothing where there is no window.
+fn behind_strip(trial: &Trial<'_>) -> Result<[u8; 4], ThemeError> {
+    let template = &trial.kind.template;
+    let unmeasured = |reason| unmeasured(template, reason);
+    let page = trial.page(&template.render(&trial.values)?).map_err(unmeasured)?;
+    let painted = |more: &str| {
+        let painting = trial.typesetter.paint(&page, &sheet(&template.css, more)?);
+        painting.map_err(|error| error.to_string())
+    };
+    let window = painted(&format!("{ONLY_TEXT}{NO_TEXT}#window{{background-color:#fff!important}}\n"));
+    let window = window.map_err(unmeasured)?.bounds(|pixel| pixel[3] > 0);
+    if window.is_empty() {
+        return Ok([0; 4]);
+    }
+    let whole = painted("").map_err(unmeasured)?;
+    let middle = (window.y + window.h / 2) * trial.canvas.width + window.x + window.w / 2;
+    Ok(whole.rgba.as_chunks::<4>().0.get(middle as usize).copied().unwrap_or_default())
+}
+
+fn unmeasured(template: &Template, reason: String) -> ThemeError {
+    ThemeError::at(file(template), 1, format!("its contrast cannot be measured: {reason}"))
+}
+
 /// The picture over which text is faintest, and its contrast there.
 type Faintest = (&'static str, f32);
 
@@ -50,8 +82,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(trial: &Trial<'_>) -> Result<Lines, ThemeError> {
-        let template = &trial.kind.template;
+    fn of(trial: &Trial<'_>, template: &Template) -> Result<Lines, ThemeError> {
         let html = template.markup().render_with_lines(&trial.values)?;
         let numbers = html.split("data-line=\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse().ok());
         let mut numbers: Vec<usize> = numbers.collect();
@@ -62,7 +93,7 @@ impl Lines {
     }
 
     /// For each line the picture over which its text is faintest, and the contrast there.
-    fn faintest(&self, css: &str, trial: &Trial<'_>) -> Result<BTreeMap<usize, Faintest>, String> {
+    fn faintest(&self, css: &str, trial: &Trial<'_>, plate: [u8; 4]) -> Result<BTreeMap<usize, Faintest>, String> {
         let painted = |more: &str| {
             let painting = trial.typesetter.paint(&self.page, &sheet(css, more)?);
             Ok::<_, String>(painting.map_err(|error| error.to_string())?.rgba)
@@ -80,7 +111,8 @@ impl Lines {
             let Some(line) = index_of(*mark).and_then(|index| self.numbers.get(index)) else { continue };
             let covered = f32::from(mark[3]) / 255.0;
             for ((_, grey), ratios) in PICTURES.iter().zip(seen.entry(*line).or_default()) {
-                let (with, without) = (over(*whole, *grey), over(*bare, *grey));
+                let ground = over(plate, [*grey; 3]);
+                let (with, without) = (over(*whole, ground), over(*bare, ground));
                 let ink: [f32; 3] =
                     std::array::from_fn(|c| (without[c] + (with[c] - without[c]) / covered).clamp(0.0, 255.0));
                 ratios.push(contrast(ink, without));
@@ -150,10 +182,10 @@ fn index_of([r, g, b, _]: [u8; 4]) -> Option<usize> {
     Some(r + 32 * g + 1024 * b)
 }
 
-/// What a pixel looks like over a grey picture.
-fn over([r, g, b, a]: [u8; 4], grey: f32) -> [f32; 3] {
-    let a = f32::from(a) / 255.0;
-    [r, g, b].map(|c| f32::from(c) * a + grey * (1.0 - a))
+/// What a pixel looks like over a ground.
+fn over(pixel: [u8; 4], ground: [f32; 3]) -> [f32; 3] {
+    let a = f32::from(pixel[3]) / 255.0;
+    std::array::from_fn(|c| f32::from(pixel[c]) * a + ground[c] * (1.0 - a))
 }
 
 /// WCAG 2.2, "contrast ratio".

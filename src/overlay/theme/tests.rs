@@ -191,6 +191,19 @@ fn faint_text_is_refused_by_its_line() {
 }
 
 #[test]
+fn text_in_a_window_is_read_on_what_the_window_lies_on() {
+    let manifest = titled(r#", "layers": {"band": {"fields": {"items": "list"}}}"#);
+    let band = |colour: &str| {
+        let css = format!(".b {{ height: 6rem; display: flex; background: {colour} }} .w {{ flex: 1 }}");
+        let window = format!("<style>{css}</style><div class=\"b\"><div id=\"window\" class=\"w\"></div></div>");
+        let strip = "<style>.s { font-size: 3rem; color: #fff; font-family: \"Noto Sans\" }</style>\n<p class=\"s\">{{ items|join(' ') }}</p>";
+        read(&[("t/theme.json", &manifest), ("t/band.html", &window), ("t/band-strip.html", strip)]).1
+    };
+    assert!(band("#222").is_empty(), "{:?}", band("#222"));
+    assert!(band("#fe0")[0].starts_with("t/band-strip.html:2: text here has a contrast of 1."), "{:?}", band("#fe0"));
+}
+
+#[test]
 fn a_theme_that_flashes_is_refused_by_its_line() {
     let manifest = titled(r#", "layers": {"lower": {"fields": {"title": "text"}, "film": {"ms": 2000, "fps": 15}}}"#);
     let css = "i { width: 1rem }\n@keyframes blink { 50% { opacity: 0 } }\n.a { animation: blink 200ms infinite }";
