@@ -36,8 +36,9 @@ fn faint(trial: &Trial<'_>, template: &Template, plate: [u8; 4]) -> Result<Vec<T
     }
     let large = lines.large(&template.css, trial).map_err(unmeasured)?;
     let needed = |line: &usize| if large.get(line) == Some(&true) { LARGE } else { NORMAL };
-    let faint = faintest.iter().filter(|(line, (_, ratio))| *ratio < needed(line));
+    let faint = faintest.iter().filter(|(line, (_, ratio))| *ratio < needed(line) - ROUNDING);
     let tell = |(line, (picture, ratio)): (&usize, &(&str, f32))| {
+        let ratio = (ratio * 10.0).floor() / 10.0;
         let reason = format!(
             "text here has a contrast of {ratio:.1}:1 over a {picture} picture, and needs {}:1 (WCAG 1.4.3): set it \
              off more from what is behind it, or make that less transparent",
@@ -209,6 +210,8 @@ const UNREAD: [&str; 1] = ["watermark"];
 const NORMAL: f32 = 4.5;
 /// For text of 4 rem and more, or 3 rem and more where it is bold.
 const LARGE: f32 = 3.0;
+/// What eight bits a colour and the edges of letters cost a measurement.
+const ROUNDING: f32 = 0.05;
 const PICTURES: [(&str, f32); 3] = [("black", 0.0), ("grey", 128.0), ("white", 255.0)];
 /// Of 255: pixels that text covers less are its edges.
 const COVERED: u8 = 180;
