@@ -7,7 +7,7 @@
 //!
 //! A scene is a pure function of media time: painted once, it shows the same pixels for the same moment wherever and
 //! whenever it is asked. Everything that will change (a price at the end of a countdown) is a phase that is painted ahead.
-//! This room knows no prices: values are strings, ready to show. Nothing here reads a clock.
+//! This room knows no prices: values are ready to show. Nothing on the way to the picture reads a clock.
 //!
 //! - `theme`: what a layer looks like, its motion and its data; `shelf`: the themes in use, read again when they change
 //! - `html`: HTML → straight-alpha RGBA; `bidi`: values of one direction among texts of the other

@@ -806,6 +806,19 @@ async fn of_two_operators_the_second_is_told_what_the_first_did() {
 }
 
 #[tokio::test]
+async fn themes_are_listed_with_the_data_that_their_layers_take() {
+    let face = Face::new().await;
+    let list = face.get("/api/v1/themes").await.json();
+    let themes = list["themes"].as_array().unwrap();
+    let base = themes.iter().find(|theme| theme["name"] == "base").unwrap();
+    let card = base["kinds"].as_array().unwrap().iter().find(|kind| kind["name"] == "card").unwrap();
+    assert_eq!((&card["fields"]["title"], &card["fields"]["old_price"]), (&json!("text"), &json!("text?")));
+    assert!(card["variants"].is_array() && base["title"].is_string());
+    assert_eq!(list["problems"], json!([]));
+    face.shows.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_document_describes_every_route() {
     let face = Face::new().await;
     let document = face.public(Method::GET, "/api/openapi.json").await.json();
@@ -825,6 +838,7 @@ async fn the_document_describes_every_route() {
         "/api/v1/shows/{show}/cues",
         "/api/v1/shows/{show}/cues/{cue}",
         "/api/v1/shows/{show}/cues/{cue}/now",
+        "/api/v1/themes",
         "/s/{show}/live.json",
         "/s/{show}/whep",
         "/s/{show}/whep/{resource}",

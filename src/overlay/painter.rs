@@ -77,6 +77,11 @@ impl Painter {
         self.shelf.changes()
     }
 
+    /// Reads the themes folder if anything in it is not as it was.
+    pub fn look(&self) {
+        self.shelf.look();
+    }
+
     /// Keeps an eye on the themes folder until the answer is dropped, which blocks while themes are being read.
     pub fn watch(&self) -> io::Result<Watch> {
         self.shelf.watch()

@@ -73,28 +73,27 @@ pub(crate) async fn open_configured(
     clock: &Arc<ManualClock>,
     configured: Vec<(ShowId, Wanted)>,
 ) -> Result<Arc<Shows>, Error> {
+    open_painted(folder, clock, configured, Painter::new(PainterConfig::default()).unwrap()).await
+}
+
+pub(crate) async fn open_painted(
+    folder: &Path,
+    clock: &Arc<ManualClock>,
+    configured: Vec<(ShowId, Wanted)>,
+    painter: Painter,
+) -> Result<Arc<Shows>, Error> {
     let clock: Arc<dyn Clock> = clock.clone();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let deliver = deliver::Config { listen, public: Vec::new(), max_viewers: 8, clock: clock.clone() };
     let parts = Parts {
         store: Store::open(folder).await?,
-        painter: Arc::new(painter()),
+        painter: Arc::new(painter),
         deliver: Arc::new(Deliver::bind(deliver).unwrap()),
         clock,
         engine: Engine::cpu(),
         start,
     };
     Shows::open(parts, configured).await
-}
-
-/// With a plain template for each layer that has none built in.
-fn painter() -> Painter {
-    let folder = tempfile::tempdir().unwrap();
-    for layer in Layer::ALL.into_iter().filter(|layer| !matches!(layer, Layer::Card | Layer::Countdown)) {
-        let file = folder.path().join(layer.as_str()).with_extension("html");
-        std::fs::write(file, "<div id=\"hit\">x{% if clock %}{% for place in clock %}<b>{{ place.text }}</b>{% endfor %}{% endif %}</div>").unwrap();
-    }
-    Painter::new(PainterConfig { templates: Some(folder.path().to_owned()), ..PainterConfig::default() }).unwrap()
 }
 
 /// The stages of a show that this test started last.

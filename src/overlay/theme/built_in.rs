@@ -1,49 +1,40 @@
 //! The themes that are part of the program.
 
-/// Theme, file, text. A theme's files stand together, and a theme that another extends stands before it.
-#[rustfmt::skip]
-pub(super) const FILES: [(&str, &str, &str); 43] = [
-    ("base", "theme.json", include_str!("../themes/base/theme.json")),
-    ("base", "theme.css", include_str!("../themes/base/theme.css")),
-    ("base", "banner.html", include_str!("../themes/base/banner.html")),
-    ("base", "card.html", include_str!("../themes/base/card.html")),
-    ("base", "countdown.html", include_str!("../themes/base/countdown.html")),
-    ("base", "coupon.html", include_str!("../themes/base/coupon.html")),
-    ("base", "ladder.html", include_str!("../themes/base/ladder.html")),
-    ("base", "queue.html", include_str!("../themes/base/queue.html")),
-    ("base", "slate.html", include_str!("../themes/base/slate.html")),
-    ("base", "sold.html", include_str!("../themes/base/sold.html")),
-    ("base", "sold_out.html", include_str!("../themes/base/sold_out.html")),
-    ("base", "starting_soon.html", include_str!("../themes/base/starting_soon.html")),
-    ("base", "stock.html", include_str!("../themes/base/stock.html")),
-    ("base", "ticker-strip.html", include_str!("../themes/base/ticker-strip.html")),
-    ("base", "ticker.html", include_str!("../themes/base/ticker.html")),
-    ("base", "watermark.html", include_str!("../themes/base/watermark.html")),
-    ("boutique", "theme.json", include_str!("../themes/boutique/theme.json")),
-    ("boutique", "theme.css", include_str!("../themes/boutique/theme.css")),
-    ("boutique", "card.html", include_str!("../themes/boutique/card.html")),
-    ("boutique", "countdown.html", include_str!("../themes/boutique/countdown.html")),
-    ("boutique", "coupon.html", include_str!("../themes/boutique/coupon.html")),
-    ("boutique", "starting_soon.html", include_str!("../themes/boutique/starting_soon.html")),
-    ("flash", "theme.json", include_str!("../themes/flash/theme.json")),
-    ("flash", "theme.css", include_str!("../themes/flash/theme.css")),
-    ("flash", "banner.html", include_str!("../themes/flash/banner.html")),
-    ("flash", "card.html", include_str!("../themes/flash/card.html")),
-    ("flash", "countdown.html", include_str!("../themes/flash/countdown.html")),
-    ("flash", "coupon.html", include_str!("../themes/flash/coupon.html")),
-    ("flash", "ladder.html", include_str!("../themes/flash/ladder.html")),
-    ("flash", "sold.html", include_str!("../themes/flash/sold.html")),
-    ("flash", "sold_out.html", include_str!("../themes/flash/sold_out.html")),
-    ("flash", "starting_soon.html", include_str!("../themes/flash/starting_soon.html")),
-    ("flash", "stock.html", include_str!("../themes/flash/stock.html")),
-    ("minimal", "theme.json", include_str!("../themes/minimal/theme.json")),
-    ("minimal", "theme.css", include_str!("../themes/minimal/theme.css")),
-    ("minimal", "banner.html", include_str!("../themes/minimal/banner.html")),
-    ("minimal", "card.html", include_str!("../themes/minimal/card.html")),
-    ("minimal", "countdown.html", include_str!("../themes/minimal/countdown.html")),
-    ("minimal", "coupon.html", include_str!("../themes/minimal/coupon.html")),
-    ("minimal", "ladder.html", include_str!("../themes/minimal/ladder.html")),
-    ("minimal", "queue.html", include_str!("../themes/minimal/queue.html")),
-    ("minimal", "sold.html", include_str!("../themes/minimal/sold.html")),
-    ("minimal", "stock.html", include_str!("../themes/minimal/stock.html")),
-];
+/// Theme, file, text of every file of `src/overlay/themes` that is named.
+macro_rules! embedded {
+    ($($theme:literal: $($file:literal)+;)+) => {
+        &[$($(($theme, $file, include_str!(concat!("../themes/", $theme, "/", $file)))),+),+]
+    };
+}
+
+pub(super) const FILES: &[(&str, &str, &str)] = embedded! {
+    "base": "theme.json" "theme.css" "banner.html" "card.html" "countdown.html" "coupon.html" "ladder.html"
+        "queue.html" "slate.html" "sold.html" "sold_out.html" "starting_soon.html" "stock.html" "ticker-strip.html"
+        "ticker.html" "watermark.html";
+    "boutique": "theme.json" "theme.css" "card.html" "countdown.html" "coupon.html" "starting_soon.html";
+    "flash": "theme.json" "theme.css" "banner.html" "card.html" "countdown.html" "coupon.html" "ladder.html"
+        "sold.html" "sold_out.html" "starting_soon.html" "stock.html";
+    "minimal": "theme.json" "theme.css" "banner.html" "card.html" "countdown.html" "coupon.html" "ladder.html"
+        "queue.html" "sold.html" "stock.html";
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_file_of_the_themes_is_embedded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/overlay/themes");
+        let embedded: BTreeSet<String> = FILES.iter().map(|(theme, file, _)| format!("{theme}/{file}")).collect();
+        let mut there = BTreeSet::new();
+        for theme in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+            for file in fs::read_dir(&theme).unwrap().map(|entry| entry.unwrap().path()) {
+                there.insert(file.strip_prefix(&folder).unwrap().display().to_string());
+            }
+        }
+        assert_eq!(embedded, there);
+    }
+}

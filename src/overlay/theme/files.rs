@@ -22,7 +22,7 @@ impl Files {
     /// The themes that are part of the program.
     pub(super) fn built_in() -> Vec<Files> {
         let mut themes: Vec<Files> = vec![];
-        for (theme, file, text) in super::built_in::FILES {
+        for &(theme, file, text) in super::built_in::FILES {
             if themes.last().is_none_or(|last| last.name != theme) {
                 themes.push(Files { name: theme.to_owned(), ..Files::default() });
             }
@@ -79,16 +79,14 @@ pub(in crate::overlay) type Stamp = (PathBuf, u64, Option<SystemTime>, (u64, i64
 
 /// The state of everything that [`open_all`] would read. What cannot be looked at has no stamp.
 pub(in crate::overlay) fn stamps(root: &Path) -> Vec<Stamp> {
-    let mut stamps = vec![];
-    for name in names(root).unwrap_or_default() {
-        for (_, path) in listed(root, &name).unwrap_or_default() {
-            if let Ok(metadata) = fs::metadata(&path) {
-                let (len, modified, inode) = (metadata.len(), metadata.modified().ok(), inode(&metadata));
-                stamps.push((path, len, modified, inode));
-            }
-        }
-    }
-    stamps
+    let stamp = |path: PathBuf| {
+        let metadata = fs::metadata(&path).ok()?;
+        let (len, modified, inode) = (metadata.len(), metadata.modified().ok(), inode(&metadata));
+        Some((path, len, modified, inode))
+    };
+    let files = names(root).unwrap_or_default().into_iter().flat_map(|name| listed(root, &name).unwrap_or_default());
+    let files = files.map(|(_, path)| path);
+    std::iter::once(root.to_owned()).chain(files).filter_map(stamp).collect()
 }
 
 /// Whether a name is plain: letters and digits, and the marks given, beginning with a letter.

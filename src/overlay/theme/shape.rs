@@ -17,11 +17,16 @@ pub enum Shape {
 impl Shape {
     pub const ALL: [Shape; 3] = [Shape::Landscape, Shape::Portrait, Shape::Square];
 
-    /// The one nearest to a canvas's own.
+    /// The one nearest to a canvas's own: from 4:3 on it is landscape, from 3:4 on portrait.
     pub fn of(canvas: Resolution) -> Shape {
-        let ratio = f64::from(canvas.width.max(1)) / f64::from(canvas.height.max(1));
-        let off = |shape: &Shape| (ratio / shape.ratio()).ln().abs();
-        Shape::ALL.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(Shape::Landscape)
+        let (width, height) = (u64::from(canvas.width), u64::from(canvas.height));
+        if width * 3 >= height * 4 {
+            Shape::Landscape
+        } else if height * 3 >= width * 4 {
+            Shape::Portrait
+        } else {
+            Shape::Square
+        }
     }
 
     /// As a manifest calls it.
@@ -39,14 +44,6 @@ impl Shape {
             Shape::Landscape => Resolution::new(1280, 720),
             Shape::Portrait => Resolution::new(720, 1280),
             Shape::Square => Resolution::new(720, 720),
-        }
-    }
-
-    fn ratio(self) -> f64 {
-        match self {
-            Shape::Landscape => 16.0 / 9.0,
-            Shape::Portrait => 9.0 / 16.0,
-            Shape::Square => 1.0,
         }
     }
 }

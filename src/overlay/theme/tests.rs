@@ -172,7 +172,7 @@ fn faint_text_is_refused_by_its_line() {
     let white = refused("color: #fff");
     assert!(white.starts_with("t/lower.html:5: text here has a contrast of 1.0:1 over a white picture"), "{white}");
     assert_eq!(refused("color: #fff; background: #333"), "");
-    assert!(refused("color: #777; background: #fff").contains("4.5:1 over a black picture, and needs 4.5:1"));
+    assert!(refused("color: #808080; background: #fff").contains("3.9:1 over a black picture, and needs 4.5:1"));
     // A card that lets too much of a white picture through.
     assert_eq!(refused("color: #fff; background: rgba(0, 0, 0, 0.6)"), "");
     assert!(refused("color: #fff; background: rgba(0, 0, 0, 0.4)").contains("over a white picture"));
@@ -188,6 +188,19 @@ fn faint_text_is_refused_by_its_line() {
     // What holds a place only is not read.
     assert_eq!(refused("color: transparent"), "");
     assert_eq!(refused("visibility: hidden"), "");
+}
+
+#[test]
+fn text_in_a_window_is_read_on_what_the_window_lies_on() {
+    let manifest = titled(r#", "layers": {"band": {"fields": {"items": "list"}}}"#);
+    let band = |colour: &str| {
+        let css = format!(".b {{ height: 6rem; display: flex; background: {colour} }} .w {{ flex: 1 }}");
+        let window = format!("<style>{css}</style><div class=\"b\"><div id=\"window\" class=\"w\"></div></div>");
+        let strip = "<style>.s { font-size: 3rem; color: #fff; font-family: \"Noto Sans\" }</style>\n<p class=\"s\">{{ items|join(' ') }}</p>";
+        read(&[("t/theme.json", &manifest), ("t/band.html", &window), ("t/band-strip.html", strip)]).1
+    };
+    assert!(band("#222").is_empty(), "{:?}", band("#222"));
+    assert!(band("#fe0")[0].starts_with("t/band-strip.html:2: text here has a contrast of 1."), "{:?}", band("#fe0"));
 }
 
 #[test]

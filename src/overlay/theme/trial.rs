@@ -49,7 +49,7 @@ fn try_kind(kind: &Kind, typesetter: &Typesetter) -> Vec<ThemeError> {
             let tried = trial.layout(&kind.template).and_then(|page| {
                 trial.paint(&kind.template, &page)?;
                 kind.strip.as_ref().map(|strip| trial.layout(strip)).transpose()?;
-                Ok(contrast::wrong(&trial))
+                contrast::wrong(&trial)
             });
             match tried {
                 Ok(faint) => wrong.extend(faint),

@@ -12,8 +12,8 @@ use crate::commerce::money::{Currency, Money};
 use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
 use crate::media::{ManualClock, Resolution};
-use crate::overlay::{Ground, Scene};
-use crate::show::rehearsal::{open, open_configured, stages};
+use crate::overlay::{Ground, PainterConfig, Scene};
+use crate::show::rehearsal::{open, open_configured, open_painted, stages};
 use crate::show::stage::{Put, When};
 use crate::show::{Canvas, Change, Layer};
 
@@ -314,6 +314,35 @@ async fn the_first_publisher_takes_the_welcome_away_for_good() {
     };
     tokio::time::timeout(Duration::from_secs(5), note).await.unwrap();
     assert_eq!(show.state().rev, 1);
+    shows.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_changed_theme_is_on_the_picture_without_a_new_revision() {
+    let (folder, themes) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let theme = themes.path().join("boutique");
+    std::fs::create_dir(&theme).unwrap();
+    std::fs::write(theme.join("theme.json"), r#"{"title": "Mine", "extends": "boutique"}"#).unwrap();
+    let config = PainterConfig { themes: Some(themes.path().to_owned()), ..PainterConfig::default() };
+    let painter = Painter::new(config).unwrap();
+    let shows = open_painted(folder.path(), &ManualClock::new(), Vec::new(), painter).await.unwrap();
+    let show = make(&shows).await;
+    let rehearsal = stages(&show);
+    let (_, before) = rehearsal.scene(1).await;
+    std::fs::write(
+        theme.join("starting_soon.html"),
+        "<p>{{ title }}</p><style>p { color: #fff; background: #000 }</style>",
+    )
+    .unwrap();
+    shows.painter().look();
+    assert!(shows.painter().problems().is_empty(), "{:?}", shows.painter().problems());
+    let repainted = async {
+        while rehearsal.armed.lock().unwrap().last().is_none_or(|(_, scene)| scene.weight() >= before.weight() / 2) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), repainted).await.unwrap();
+    assert_eq!((rehearsal.armed.lock().unwrap().last().unwrap().1.rev(), show.state().rev), (1, 1));
     shows.shutdown().await;
 }
 
