@@ -301,7 +301,7 @@ fn a_device_is_proven_before_it_composes() {
 #[test]
 fn a_trial_times_both() {
     let times = trial::measure(&device()).expect("the device draws");
-    assert!(times.cpu > std::time::Duration::ZERO && times.gpu > std::time::Duration::ZERO, "{times:?}");
+    assert!(times.cpu > Duration::ZERO && times.gpu > Duration::ZERO, "{times:?}");
 }
 
 /// A function of `compose/fx.rs`, as the test calls its twin: what it takes, and what it makes of it.

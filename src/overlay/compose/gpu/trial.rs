@@ -29,7 +29,7 @@ impl Trial {
         let colour = Colour::BT709;
         // In 1/1080 of the height.
         let layer = |x: u32, y: u32, w: u32, h: u32| {
-            let part = |v: u32| v * size.height / 1080 & !1;
+            let part = |v: u32| (v * size.height / 1080) & !1;
             let area = Rect { x: part(x), y: part(y), w: part(w).max(4), h: part(h).max(4) }.within(Rect::of(size));
             Painting { canvas: Rect::of(size), area, rgba: every_alpha(area) }
         };
