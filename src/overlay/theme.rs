@@ -118,7 +118,7 @@ impl Themes {
             }
             Ok(opened) => opened.into_iter().for_each(|opened| match opened {
                 Ok(opened) => files.push(opened),
-                Err((theme, error)) => problems.push(Problem { theme: Some(theme), error }),
+                Err(problem) => problems.push(problem),
             }),
         }
         let unread: Vec<String> = problems.iter().filter_map(|problem| problem.theme.clone()).collect();

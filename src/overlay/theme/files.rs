@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::problem::ThemeError;
+use super::problem::{Problem, ThemeError};
 
 /// A theme's sources, unread.
 #[derive(Clone, Debug, Default)]
@@ -61,15 +61,16 @@ impl Files {
     }
 }
 
-/// Every theme of a folder: what could be read, and by its name what could not.
-pub(super) fn open_all(root: &Path) -> Result<Vec<Result<Files, (String, ThemeError)>>, ThemeError> {
+/// Every theme of a folder: what could be read, and why the others could not.
+pub(super) fn open_all(root: &Path) -> Result<Vec<Result<Files, Problem>>, ThemeError> {
     let themes = names(root)?.into_iter().filter_map(|name| {
         // A folder without a manifest is no theme: designers keep drafts and pictures beside them.
         fs::symlink_metadata(root.join(&name).join(MANIFEST)).ok()?;
-        Some(match named(&name, b"-_") {
-            true => Files::open(root, &name).map_err(|error| (name, error)),
-            false => Err((name.clone(), ThemeError::unreadable(Path::new(&name), BAD_NAME))),
-        })
+        let opened = match named(&name, b"-_") {
+            true => Files::open(root, &name),
+            false => Err(ThemeError::unreadable(Path::new(&name), BAD_NAME)),
+        };
+        Some(opened.map_err(|error| Problem { theme: Some(name), error }))
     });
     Ok(themes.collect())
 }
