@@ -74,9 +74,9 @@ pub struct Glass<'s> {
 /// `v0 + y · dv` the row, in 1/65536 samples from the raster plane's corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling {
-    pub u0: i32,
+    pub u0: i64,
     pub du: i32,
-    pub v0: i32,
+    pub v0: i64,
     pub dv: i32,
 }
 
@@ -177,7 +177,7 @@ impl<'s> Draw<'s> {
                 _ => ((i64::from(about) << 15) - (1 << 14), i64::from(moved) << 15),
             };
             let u0 = about - ((moved + about) * i64::from(du) >> 16) - (i64::from(first) << 16);
-            (u0.clamp(-(1 << 29), 1 << 29) as i32, du)
+            (u0, du)
         };
         let (u0, du) = axis(scale.about.0, self.dx, scale.x, false, plane.x);
         let (v0, dv) = axis(scale.about.1, self.dy, scale.y, true, plane.y);
@@ -186,10 +186,20 @@ impl<'s> Draw<'s> {
 }
 
 impl Sampling {
+    /// The column for a place: 32 bits that wrap on the way are enough for one that lies in the plane.
+    pub fn u(&self, x: i32) -> i32 {
+        (self.u0 as i32).wrapping_add(x.wrapping_mul(self.du))
+    }
+
+    /// The row for a place.
+    pub fn v(&self, y: i32) -> i32 {
+        (self.v0 as i32).wrapping_add(y.wrapping_mul(self.dv))
+    }
+
     /// The places whose samples lie in a plane of that size or touch it.
     fn extent(&self, w: u32, h: u32) -> Extent {
-        let first = |u0: i32, du: i32| (-(1i64 << 16) - i64::from(u0)).div_euclid(i64::from(du)) + 1;
-        let last = |u0: i32, du: i32, len: u32| ((i64::from(len) << 16) - i64::from(u0)).div_euclid(i64::from(du)) + 1;
+        let first = |u0: i64, du: i32| (-(1i64 << 16) - u0).div_euclid(i64::from(du)) + 1;
+        let last = |u0: i64, du: i32, len: u32| ((i64::from(len) << 16) - u0).div_euclid(i64::from(du)) + 1;
         let place = |v: i64| v.clamp(-(1 << 20), 1 << 20) as i32;
         Extent {
             x: place(first(self.u0, self.du)),

@@ -120,9 +120,9 @@ impl Target<'_, '_> {
         for y in self.extent.y..self.extent.bottom {
             row.s.clear();
             row.a.clear();
-            let v = sampling.v0 + y * sampling.dv;
+            let v = sampling.v(y);
             for x in self.extent.x..self.extent.right {
-                let u = sampling.u0 + x * sampling.du;
+                let u = sampling.u(x);
                 let (s, a) = self.plane.between(u, v);
                 let (column, line) = ((u >> 16).max(0) as usize, (v >> 16).max(0) as usize);
                 let (s, a) = effect(self.draw, self.plane, self.index, column, line, s, a, white);

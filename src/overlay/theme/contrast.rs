@@ -55,7 +55,7 @@ fn behind_strip(trial: &Trial<'_>) -> Result<[u8; 4], ThemeError> {
     let unmeasured = |reason| unmeasured(template, reason);
     let page = trial.page(&template.render(&trial.values)?).map_err(unmeasured)?;
     let painted = |more: &str| {
-        let painting = trial.typesetter.paint(&page, &sheet(&template.css, more)?);
+        let painting = trial.typesetter.paint(&page, &sheet(&template.css, more)?, 0);
         painting.map_err(|error| error.to_string())
     };
     let window = painted(&format!("{ONLY_TEXT}{NO_TEXT}#window{{background-color:#fff!important}}\n"));

@@ -2,13 +2,16 @@
 
 use std::sync::OnceLock;
 
+use serde_json::json;
+
 use super::*;
 use crate::media::frame::{Matrix, Range};
-use crate::media::{Colour, Pool, Resolution};
+use crate::media::{Colour, MediaTime, Pool, Resolution};
 use crate::overlay::compose::glass::Mask;
 use crate::overlay::compose::{Draw, Drawn, Engine, Fx, Glass, Scale, cpu, fx};
+use crate::overlay::locale::Locale;
 use crate::overlay::raster::{Moves, Painting, Raster, Rect};
-use crate::overlay::{Canvas, Scene};
+use crate::overlay::{Canvas, Ground, LayerSpec, Painter, PainterConfig, PhaseSpec, Scene, Staging};
 
 const COLOURS: [Colour; 4] = [
     Colour::BT709,
@@ -215,6 +218,44 @@ fn white_scaled_and_faded_over_white_stays_white() {
         let (luma, stride) = drawn.plane_mut(0);
         let darkest = luma.chunks(stride).flat_map(|row| &row[..size.width as usize]).min();
         assert!(darkest >= Some(&254), "opacity {opacity}: {darkest:?}");
+    }
+}
+
+#[test]
+fn painted_scenes_of_every_theme_come_stay_and_go_with_the_cpus_bits() {
+    let painter = Painter::new(PainterConfig::default()).unwrap();
+    let at = |seconds: f64| MediaTime::from_ticks((seconds * 90_000.0) as i64);
+    let layer = |kind: &str, z, phase: PhaseSpec| LayerSpec {
+        id: kind.into(),
+        template: kind.into(),
+        z,
+        ground: None,
+        hits: vec![],
+        phases: vec![phase],
+    };
+    let card =
+        json!({"title": "Candle", "price": "$9.90", "old_price": "$24.90", "discount": "-60%", "sold_out": false});
+    let clock = json!({"price": "$9.90", "title": "Candle", "ended": false});
+    let counted = PhaseSpec { values: clock, begins: Some(at(0.0)), ends: Some(at(20.0)), ..PhaseSpec::default() };
+    let ticker = json!({"items": ["Free shipping over $30", "Ships in two days"]});
+    let specs = [
+        layer("card", 1, PhaseSpec { values: card, ..PhaseSpec::default() }),
+        layer("countdown", 2, counted),
+        layer("ticker", 3, PhaseSpec { values: ticker, ..PhaseSpec::default() }),
+    ];
+    let canvas = Canvas { resolution: Resolution::new(640, 360), colour: Colour::BT601 };
+    let mut gpu = Gpu::new(device());
+    let mut picture = noisy(&mut Noise(8), canvas);
+    for theme in ["base", "boutique", "flash", "minimal"] {
+        let staging = Staging { canvas, theme: theme.into(), locale: Locale::default() };
+        let scene = painter.paint(2, &specs, &staging).unwrap();
+        let scene = scene.following(Some(&Scene::empty(1, canvas)), at(1.0));
+        let gone = Scene::empty(3, canvas).following(Some(&scene), at(8.0));
+        for seconds in [1.0, 1.1, 1.25, 1.4, 2.0, 7.2, 7.6, 8.05, 8.2] {
+            let shown = if seconds < 8.0 { &scene } else { &gone };
+            let list = shown.frame(at(seconds), Ground::Live);
+            compare(&mut gpu, &list, &mut picture, &format!("{theme} at {seconds} s"));
+        }
     }
 }
 
