@@ -255,19 +255,25 @@ mod tests {
     /// A folder with a theme and data, and a line in which `{}` is the folder.
     fn shown(files: &[(&str, &str)], line: &str) -> (tempfile::TempDir, Result<(), String>) {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
-        let root = folder.path().display().to_string();
+        let theme = folder.path().join("mine");
+        fs::create_dir(&theme).unwrap();
+        let files = files.iter().chain([&("theme.json", MANIFEST)]);
+        files.for_each(|(name, text)| fs::write(theme.join(name), text).unwrap());
+        let root = theme.display().to_string();
         let words = line.replace("{}", &root);
         let options = Line::try_parse_from(["preview"].into_iter().chain(words.split(' '))).unwrap().options;
         let outcome = run(&options).map_err(|error| error.to_string().replace(&format!("{root}/"), ""));
         (folder, outcome)
     }
 
+    const MANIFEST: &str = r#"{"title": "Mine", "samples": {"note": {"text": "x"}, "card": {"text": "x"}},
+        "layers": {"note": {"anchor": "fill", "enter": {"kind": "cut"}, "exit": {"kind": "cut"}}}}"#;
+
     const NOTE: &str =
         "<style>.n { width: 50vw; height: 50vh; background: #fff }</style><div class=\"n\">{{ text }}</div>";
 
     fn luma(folder: &Path, name: &str) -> impl Fn(u32, u32) -> u8 {
-        let picture = image::open(folder.join(name)).unwrap().into_luma8();
+        let picture = image::open(folder.join("mine").join(name)).unwrap().into_luma8();
         move |x, y| picture.get_pixel(x, y).0[0]
     }
 
@@ -299,13 +305,13 @@ mod tests {
         let line = "{}/note.html {}/n.json -o {}/n.mp4 --canvas 64x48 --seconds 0.5 --fps 10";
         let (folder, outcome) = shown(&[("note.html", NOTE), ("n.json", r#"{"text": ""}"#)], line);
         assert_eq!(outcome, Ok(()));
-        let film = ffmpeg_next::format::input(&folder.path().join("n.mp4")).unwrap();
+        let film = ffmpeg_next::format::input(&folder.path().join("mine/n.mp4")).unwrap();
         assert_eq!(film.stream(0).unwrap().frames(), 5);
     }
 
     #[test]
     fn without_data_the_built_in_sample_is_shown() {
-        let (folder, outcome) = shown(&[], "built-in -o {}/scene.png --canvas 320x180 --over black");
+        let (folder, outcome) = shown(&[], "base -o {}/scene.png --canvas 320x180 --over black");
         assert_eq!(outcome, Ok(()));
         // A card below, a countdown above.
         let luma = luma(folder.path(), "scene.png");
@@ -344,7 +350,7 @@ mod tests {
             (NOTE, fine, "{}/card.html {}/n.json -o {}/n.gif", "n.gif: choose a name that ends in .png"),
             (NOTE, fine, "{}/card.html {}/n.json -o {}/n.png --seconds 3", "--seconds is for a film"),
             (NOTE, fine, "nowhere/card.html {}/n.json -o {}/n.png", "there is no theme \"nowhere/card.html\""),
-            (NOTE, ("n.json", "{\"crad\": {}}"), "{} {}/n.json -o {}/n.png", "layer \"crad\": there is no template"),
+            (NOTE, ("n.json", "{\"crad\": {}}"), "{} {}/n.json -o {}/n.png", "has no layer \"crad\""),
             (NOTE, fine, "{}/card.html {}/n.json -o {}/n.png --over {}/n.json", "n.json: not a picture"),
         ] {
             let (_folder, outcome) = shown(&[("card.html", template), data], &format!("{line} --canvas 64x64"));

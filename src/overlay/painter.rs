@@ -357,7 +357,9 @@ mod tests {
         // Every frame of the last tenth is one picture, every frame after the end another.
         assert!(pixels(&scene, tick) == pixels(&scene, left(Duration::from_millis(100))));
         assert!(pixels(&scene, tick) != pixels(&scene, ENDS));
-        assert!(pixels(&scene, ENDS) == pixels(&scene, ENDS + Duration::from_secs(100)));
+        // What it was before fades away over it.
+        let later = |seconds| pixels(&scene, ENDS + Duration::from_secs(seconds));
+        assert!(later(1) == later(100) && later(1) != pixels(&scene, tick));
         // The card alone flips there too.
         let card = painter().paint(4, &[card()], &on(HD)).unwrap();
         assert!(pixels(&card, MediaTime::ZERO) == pixels(&card, tick));
@@ -370,9 +372,10 @@ mod tests {
         spec.phases.truncate(1);
         let scene = painter().paint(1, &[spec], &on(HD)).unwrap();
         assert!(!scene.frame(MediaTime::ZERO, Ground::Live).is_empty());
-        assert!(scene.frame(ENDS, Ground::Live).is_empty());
         assert!(scene.hits(ENDS).is_empty());
-        assert!(pixels(&scene, ENDS) == pixels(&Scene::empty(0, HD), ENDS), "the source's bytes are left as they are");
+        let gone = ENDS + Duration::from_secs(1);
+        assert!(scene.frame(gone, Ground::Live).is_empty());
+        assert!(pixels(&scene, gone) == pixels(&Scene::empty(0, HD), gone), "the source's bytes are left as they are");
     }
 
     #[test]
@@ -469,13 +472,14 @@ mod tests {
         fs::write(theme.join("lower.html"), "<p>{% if title == 'Candle' %}{{ nothing }}{% endif %}</p>").unwrap();
         let painter =
             Painter::new(PainterConfig { themes: Some(folder.path().into()), ..PainterConfig::default() }).unwrap();
+        let mine = Staging { theme: "boutique".into(), ..on(HD) };
         assert!(painter.problems().is_empty(), "{:?}", painter.problems());
-        let scene = painter.paint(1, &[card()], &on(HD)).unwrap();
-        let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], &on(HD)).unwrap();
+        let scene = painter.paint(1, &[card()], &mine).unwrap();
+        let built_in = Painter::new(PainterConfig::default()).unwrap().paint(1, &[card()], &mine).unwrap();
         assert!(pixels(&scene, ENDS) == pixels(&built_in, ENDS));
         for (name, why) in [("lower", "boutique/lower.html:1: undefined value"), ("none", "has no layer \"none\"")] {
             let spec = LayerSpec { template: name.into(), ..card() };
-            let error = painter.paint(1, &[spec], &on(HD)).unwrap_err().to_string();
+            let error = painter.paint(1, &[spec], &mine).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("card"), "{error}");
         }
         assert!(painter.paint(1, &[], &on(Canvas { resolution: Resolution::new(7, 8), ..HD })).is_err());

@@ -399,7 +399,7 @@ mod tests {
             stock(MediaTime::ZERO),
             json!({ "text": "7 left", "percent": 17, "low": true, "title": "Lipstick" })
         );
-        assert_eq!((&stock(ends)["text"], &stock(ends)["percent"]), (&json!("Sold out"), &json!(0)));
+        assert_eq!((&stock(ends)["text"], &stock(ends)["percent"]), (&json!("SOLD OUT"), &json!(0)));
         assert_eq!(values(&layers, "card", MediaTime::ZERO)["left"], "7 left");
         assert_eq!(values(&layers, "card", ends)["left"], json!(null));
         assert_eq!(values(&layers, "sold", ends), json!({ "text": "318 sold" }));

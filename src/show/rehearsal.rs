@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::pipeline::health::{Compositor, Output, Stages as StagesHealth};
 use super::pipeline::{self, Health, Shown};
 use super::registry::{Parts, Shows, Wanted};
-use super::stage::Layer;
 use super::stages::Stages;
 use super::{Error, Handle, Role, ShowId};
 use crate::codec::Fitting;

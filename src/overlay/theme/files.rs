@@ -63,14 +63,12 @@ impl Files {
 
 /// Every theme of a folder: what could be read, and why the others could not.
 pub(super) fn open_all(root: &Path) -> Result<Vec<Result<Files, Problem>>, ThemeError> {
-    let themes = names(root)?.into_iter().filter_map(|name| {
-        // A folder without a manifest is no theme: designers keep drafts and pictures beside them.
-        fs::symlink_metadata(root.join(&name).join(MANIFEST)).ok()?;
+    let themes = names(root)?.into_iter().map(|name| {
         let opened = match named(&name, b"-_") {
             true => Files::open(root, &name),
             false => Err(ThemeError::unreadable(Path::new(&name), BAD_NAME)),
         };
-        Some(opened.map_err(|error| Problem { theme: Some(name), error }))
+        opened.map_err(|error| Problem { theme: Some(name), error })
     });
     Ok(themes.collect())
 }
@@ -103,13 +101,14 @@ fn names(root: &Path) -> Result<Vec<String>, ThemeError> {
     let mut names = vec![];
     for entry in fs::read_dir(root).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        if fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir()) {
+        // A folder without a manifest is no theme: designers keep drafts and pictures beside them.
+        if fs::symlink_metadata(entry.path().join(MANIFEST)).is_ok() {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
         if names.len() > MOST_THEMES {
             return Err(ThemeError::unreadable(
                 root,
-                format!("more than {MOST_THEMES} folders: is this the right one?"),
+                format!("more than {MOST_THEMES} themes: is this the right one?"),
             ));
         }
     }

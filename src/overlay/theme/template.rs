@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn values_are_escaped() {
-        let html = render("<b>{{ title }}</b>", context! { title => "<script>&\"'" }).unwrap();
+        let html = render("<b>{{ title }}</b>", context! { title => "<script>&\"'", dir => "ltr" }).unwrap();
         assert_eq!(html, "<b>&lt;script&gt;&amp;&quot;&#x27;</b>");
     }
 

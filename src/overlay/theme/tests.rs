@@ -71,11 +71,12 @@ fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     assert_eq!((style(1080, 1920).margin, style(1080, 1920).z), (6.0, 7));
     assert_eq!((style(900, 900).anchor, style(900, 900).digits), (Anchor::Top, Digits::Roll));
     assert_eq!(card.variants().map(Shape::name).collect::<Vec<_>>(), ["9:16", "1:1"]);
-    let css: Vec<&str> = card.template.css.lines().collect();
+    let css: Vec<&str> =
+        card.template.css.lines().filter(|line| !line.starts_with(".fill-") && !line.is_empty()).collect();
     assert_eq!(css, [".a { color: red }", "b { color: #fff; background: #000 }", "i { color: blue }"]);
     assert!(card.behind().is_some_and(|behind| !behind.template.css.contains("blue")));
     // An own template is dressed by its own theme alone.
-    assert_eq!(theme.kind("countdown").unwrap().template.css, "\ni { color: blue }");
+    assert!(theme.kind("countdown").unwrap().template.css.ends_with("{width:100%}\n\n\ni { color: blue }"));
     assert!(theme.kind("slate").unwrap().style(Resolution::new(9, 9)).glass);
     assert!(theme.kind("starting_soon").is_ok(), "from base");
 }
@@ -194,7 +195,7 @@ fn faint_text_is_refused_by_its_line() {
 fn text_in_a_window_is_read_on_what_the_window_lies_on() {
     let manifest = titled(r#", "layers": {"band": {"fields": {"items": "list"}}}"#);
     let band = |colour: &str| {
-        let css = format!(".b {{ height: 6rem; display: flex; background: {colour} }} .w {{ flex: 1 }}");
+        let css = format!(".b {{ width: 100vw; height: 6rem; display: flex; background: {colour} }} .w {{ flex: 1 }}");
         let window = format!("<style>{css}</style><div class=\"b\"><div id=\"window\" class=\"w\"></div></div>");
         let strip = "<style>.s { font-size: 3rem; color: #fff; font-family: \"Noto Sans\" }</style>\n<p class=\"s\">{{ items|join(' ') }}</p>";
         read(&[("t/theme.json", &manifest), ("t/band.html", &window), ("t/band-strip.html", strip)]).1

@@ -282,10 +282,10 @@ mod tests {
         let (programme, slots) = (Programme::default(), Slots::new(30, MediaTime::ZERO));
         let mut told = Vec::new();
         let first = programme.arm(&slots, MediaTime::ZERO, scene(1), None, &mut |from| told.push(from));
-        let second = programme.arm(&slots, first, scene(2), None, &mut |from| told.push(from));
-        assert_eq!(told, [first, second]);
         assert_eq!(rev(&programme, first - slots.interval()), None);
         assert_eq!(rev(&programme, first), Some(1));
+        let second = programme.arm(&slots, first, scene(2), None, &mut |from| told.push(from));
+        assert_eq!(told, [first, second]);
         assert_eq!(rev(&programme, second - slots.interval()), Some(1));
         assert_eq!(rev(&programme, second), Some(2));
     }

@@ -234,8 +234,9 @@ impl Blit<'_> {
             Fx::Ring { left } => (1, left as i32, 0),
             Fx::Shimmer { phase, reach } => (2, phase, reach),
         };
-        let (u0, du, v0, dv) =
-            draw.sampling(self.index).map_or((0, 0, 0, 0), |scaled| (scaled.u0 as i32, scaled.du, scaled.v0 as i32, scaled.dv));
+        let (u0, du, v0, dv) = draw
+            .sampling(self.index)
+            .map_or((0, 0, 0, 0), |scaled| (scaled.u0 as i32, scaled.du, scaled.v0 as i32, scaled.dv));
         let place = [x, y, right, bottom].map(|v| v as u32);
         let at = [left, top, plane.x * step, plane.y * step, step].map(|v| v as u32);
         let motion = [phase, reach, u0, du, v0, dv].map(|v| v as u32);
