@@ -266,8 +266,8 @@ mod tests {
         (folder, outcome)
     }
 
-    const MANIFEST: &str = r#"{"title": "Mine", "samples": {"note": {"text": "x"}, "card": {"text": "x"}},
-        "layers": {"note": {"anchor": "fill", "enter": {"kind": "cut"}, "exit": {"kind": "cut"}}}}"#;
+    const MANIFEST: &str = r#"{"title": "Mine", "samples": {"note": {"text": "x"}},
+        "layers": {"note": {"fields": {"text": "text"}, "anchor": "fill", "enter": {"kind": "cut"}, "exit": {"kind": "cut"}}}}"#;
 
     const NOTE: &str =
         "<style>.n { width: 50vw; height: 50vh; background: #fff }</style><div class=\"n\">{{ text }}</div>";
@@ -326,34 +326,34 @@ mod tests {
         let broken = "<p>\n{% if %}</p>";
         let missing = "<p>x</p>\n\n{{ nothing }}";
         for (template, data, line, want) in [
-            (broken, fine, "{}/card.html {}/n.json -o {}/n.png", "card.html:2: syntax error"),
-            (missing, fine, "{}/card.html {}/n.json -o {}/n.png", "card.html:3: undefined value"),
-            (NOTE, ("n.json", "{\n\"text\": }"), "{}/card.html {}/n.json -o {}/n.png", "n.json:2: expected value"),
+            (broken, fine, "{}/note.html {}/n.json -o {}/n.png", "note.html:2: syntax error"),
+            (missing, fine, "{}/note.html {}/n.json -o {}/n.png", "note.html:3: undefined value"),
+            (NOTE, ("n.json", "{\n\"text\": }"), "{}/note.html {}/n.json -o {}/n.png", "n.json:2: expected value"),
             (
                 NOTE,
                 ("n.json", "{\n\n\"ends_in\": \"x\"}"),
-                "{}/card.html {}/n.json -o {}/n.png",
+                "{}/note.html {}/n.json -o {}/n.png",
                 "n.json:3: invalid type",
             ),
             (
                 NOTE,
                 ("n.json", "{\"ends_in\": 1e9}"),
-                "{}/card.html {}/n.json -o {}/n.png",
+                "{}/note.html {}/n.json -o {}/n.png",
                 "n.json:1: that many seconds",
             ),
             (
                 NOTE,
                 ("n.json", "{\"images\": {\"a\": \"a.jpg\"}}"),
-                "{}/card.html {}/n.json -o {}/n.png",
+                "{}/note.html {}/n.json -o {}/n.png",
                 "a.jpg: No such",
             ),
-            (NOTE, fine, "{}/card.html {}/n.json -o {}/n.gif", "n.gif: choose a name that ends in .png"),
-            (NOTE, fine, "{}/card.html {}/n.json -o {}/n.png --seconds 3", "--seconds is for a film"),
-            (NOTE, fine, "nowhere/card.html {}/n.json -o {}/n.png", "there is no theme \"nowhere/card.html\""),
+            (NOTE, fine, "{}/note.html {}/n.json -o {}/n.gif", "n.gif: choose a name that ends in .png"),
+            (NOTE, fine, "{}/note.html {}/n.json -o {}/n.png --seconds 3", "--seconds is for a film"),
+            (NOTE, fine, "nowhere/note.html {}/n.json -o {}/n.png", "there is no theme \"nowhere/note.html\""),
             (NOTE, ("n.json", "{\"crad\": {}}"), "{} {}/n.json -o {}/n.png", "has no layer \"crad\""),
-            (NOTE, fine, "{}/card.html {}/n.json -o {}/n.png --over {}/n.json", "n.json: not a picture"),
+            (NOTE, fine, "{}/note.html {}/n.json -o {}/n.png --over {}/n.json", "n.json: not a picture"),
         ] {
-            let (_folder, outcome) = shown(&[("card.html", template), data], &format!("{line} --canvas 64x64"));
+            let (_folder, outcome) = shown(&[("note.html", template), data], &format!("{line} --canvas 64x64"));
             let error = outcome.unwrap_err();
             assert!(error.contains(want), "{line}: {error}");
         }
