@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Api, Problem};
 use crate::deliver::Snapshot;
+use crate::media::{Spent, Times};
 use crate::show::pipeline::Health;
 use crate::show::pipeline::doctor::Severity;
 
@@ -26,6 +27,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<impl IntoResp
         rev: show.state().rev,
         health: show.health(),
         deliver: show.feed().stats(),
+        painting: show.painting_times(),
     });
     let mut registry = Registry::with_prefix("hawker");
     registry.register_collector(Box::new(Readings(readings.collect())));
@@ -42,6 +44,7 @@ struct Reading {
     rev: u64,
     health: Health,
     deliver: Snapshot,
+    painting: Times,
 }
 
 #[derive(Debug)]
@@ -74,19 +77,15 @@ const METRICS: &[Metric] = &[
     counter("decode_frames", "Frames decoded", |r| r.health.stages.decode_frames as f64),
     counter("decode_errors", "Access units that did not decode", |r| r.health.stages.decode_errors as f64),
     counter("decode_dropped_units", "Access units before the first usable configuration", |r| r.health.stages.decode_dropped as f64),
-    counter("decode_seconds", "Time spent decoding", |r| r.health.stages.decode_seconds),
     counter("compose_frames", "Frames composed", |r| r.health.stages.compose_frames as f64),
     counter("compose_repeated_frames", "Slots that showed the last picture again", |r| r.health.stages.compose_repeated as f64),
     counter("compose_late_frames", "Frames whose slot was taken", |r| r.health.stages.compose_late as f64),
     counter("compose_dropped_frames", "Frames that a busy compositor never saw", |r| r.health.stages.compose_dropped as f64),
-    counter("compose_copy_seconds", "Time spent copying pictures to draw on", |r| r.health.stages.compose_copy_seconds),
-    counter("compose_blend_seconds", "Time spent blending layers", |r| r.health.stages.compose_blend_seconds),
     counter("compose_rescued_frames", "Frames that a graphics processor failed over; the CPU draws since", |r| r.health.stages.compose_rescued as f64),
     counter("encode_frames", "Frames encoded, once whatever the number of viewers", |r| r.health.stages.encode_frames as f64),
     counter("encode_keyframes", "Keyframes encoded", |r| r.health.stages.encode_keyframes as f64),
     counter("encode_bytes", "Bytes of video encoded", |r| r.health.stages.encode_bytes as f64),
     counter("encode_dropped_frames", "Frames that a busy encoder never saw", |r| r.health.stages.encode_dropped as f64),
-    counter("encode_seconds", "Time spent encoding", |r| r.health.stages.encode_seconds),
     counter("audio_dropped_units", "Sound that a busy encoder never heard", |r| r.health.stages.audio_dropped as f64),
     counter("audio_late_units", "Sound that came too late", |r| r.health.stages.audio_late as f64),
     counter("audio_errors", "Sound that did not decode", |r| r.health.stages.audio_errors as f64),
@@ -113,6 +112,15 @@ const METRICS: &[Metric] = &[
     gauge("deliver_latency_max_seconds", "From a frame's arrival to its last packet's way out: the longest", |r| r.deliver.latency.max.as_secs_f64()),
 ];
 
+/// Histograms of every show: what took how long.
+const TIMES: &[(&str, &str, fn(&Reading) -> Times)] = &[
+    ("decode_frame_seconds", "Decoding of an access unit", |r| r.health.times.decode),
+    ("compose_copy_seconds", "Copying of a picture to draw on", |r| r.health.times.copy),
+    ("compose_blend_seconds", "Drawing of the layers into a picture", |r| r.health.times.blend),
+    ("raster_scene_seconds", "Painting of a scene, away from the frames", |r| r.painting),
+    ("encode_frame_seconds", "Encoding of a picture", |r| r.health.times.encode),
+];
+
 fn advice(reading: &Reading, severity: Severity) -> f64 {
     reading.health.advice.iter().filter(|advice| advice.severity == severity).count() as f64
 }
@@ -129,6 +137,17 @@ impl Collector for Readings {
                     MetricType::Counter => metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?,
                     _ => metric.encode_gauge(&value)?,
                 }
+            }
+        }
+        for (name, help, read) in TIMES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for reading in &self.0 {
+                let times = read(reading);
+                let bounds = Spent::BOUNDS.into_iter().chain([f64::MAX]);
+                let buckets: Vec<(f64, u64)> = bounds.zip(times.counts).collect();
+                let labels = [("show", reading.show.as_str())];
+                let mut metric = metric.encode_family(&labels)?;
+                metric.encode_histogram::<NoLabelSet>(times.seconds, times.count(), &buckets, None)?;
             }
         }
         let help = "What draws the layers into the pictures";

@@ -590,6 +590,8 @@ async fn metrics_are_read_off_the_running_shows() {
     assert!(text.contains("hawker_ingest_warnings{show=\"demo\"} 0"), "{text}");
     let drawn = "hawker_compose_compositor_info{kind=\"cpu\",adapter=\"\",show=\"demo\"} 1";
     assert!(text.contains(drawn), "{text}");
+    let blended = "hawker_compose_blend_seconds_bucket{le=\"0.0001\",show=\"demo\"} 0";
+    assert!(text.contains(blended) && text.contains("hawker_raster_scene_seconds_count{show=\"demo\"} "), "{text}");
     assert!(text.ends_with("# EOF\n"));
     let health = face.get("/api/v1/shows/demo/health").await.json();
     assert_eq!(

@@ -17,7 +17,7 @@ use super::{Done, Error, layers};
 use crate::commerce::catalog::{ImageHash, ProductId};
 use crate::deliver::Feed;
 use crate::ingest::{Publication, Publisher, rtsp};
-use crate::media::{MediaClock, MediaTime, RtpBase};
+use crate::media::{MediaClock, MediaTime, RtpBase, Spent, Times};
 use crate::overlay::Photo;
 
 /// A running show: commands go to its owner, everything else is read. Cheap to clone.
@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) feed: Feed,
     pub(super) clock: MediaClock,
     pub(super) studio: Studio,
+    /// How long its scenes took to paint.
+    pub(super) painting: Arc<Spent>,
     pub(super) stop: CancellationToken,
     /// Cancelled when the show's task is over and its stages are joined.
     pub(super) ended: CancellationToken,
@@ -44,6 +46,11 @@ pub(super) struct Inner {
 impl Handle {
     pub fn id(&self) -> &ShowId {
         &self.inner.id
+    }
+
+    /// How long its scenes took to paint.
+    pub fn painting_times(&self) -> Times {
+        self.inner.painting.times()
     }
 
     /// The state as it was last committed.

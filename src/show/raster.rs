@@ -4,12 +4,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::state::State;
-use crate::media::queue;
+use crate::media::{Spent, queue};
 use crate::overlay::{LayerSpec, Painter, Scene, Staging};
 
 /// What to paint.
@@ -41,13 +42,19 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts it for a show of this name. The answers come in the order of the requests; who takes none holds it up.
-    pub(super) fn start(name: &str, painter: Arc<Painter>) -> io::Result<(Worker, mpsc::Receiver<Vec<Painted>>)> {
+    pub(super) fn start(
+        name: &str,
+        painter: Arc<Painter>,
+        times: Arc<Spent>,
+    ) -> io::Result<(Worker, mpsc::Receiver<Vec<Painted>>)> {
         let (requests, waiting) = queue::bounded::<Vec<Request>>(1);
         let (answers, painted) = mpsc::channel(1);
         let thread = thread::Builder::new().name(format!("raster-{name}")).spawn(move || {
             while let Some(requests) = waiting.recv() {
                 let paint = |request: Request| {
+                    let begun = Instant::now();
                     let scene = paint(&painter, &request);
+                    times.add(begun.elapsed());
                     Painted { state: request.state, scene, at: request.at }
                 };
                 if answers.blocking_send(requests.into_iter().map(paint).collect()).is_err() {

@@ -22,7 +22,7 @@ use super::{Error, system_time};
 use crate::commerce::line::Title;
 use crate::deliver::{Deliver, FeedConfig};
 use crate::ingest::{Directory, Publication, Publisher, Refused};
-use crate::media::{Clock, MediaClock, MediaTime, Rendition, RtpBase};
+use crate::media::{Clock, MediaClock, MediaTime, Rendition, RtpBase, Spent};
 use crate::overlay::compose::Engine;
 use crate::overlay::{Locale, Painter};
 use crate::store::{Record, Store};
@@ -309,8 +309,9 @@ impl Shows {
             rtp: RtpBase::new(state.rtp_base),
             clock: clock.clone(),
         });
-        let (raster, painted) =
-            Worker::start(id.as_str(), self.parts.painter.clone()).map_err(|error| failed(error.to_string()))?;
+        let painting = Arc::new(Spent::default());
+        let (raster, painted) = Worker::start(id.as_str(), self.parts.painter.clone(), painting.clone())
+            .map_err(|error| failed(error.to_string()))?;
         let stages = (self.parts.start)(pipeline::Config {
             name: id.to_string(),
             canvas: CanvasConfig { resolution, fps, bitrate },
@@ -337,6 +338,7 @@ impl Shows {
             feed: feed.clone(),
             clock: clock.clone(),
             studio: Studio::new(self.parts.painter.clone(), self.parts.store.clone(), self.stills.clone()),
+            painting,
             stop: stop.clone(),
             ended: ended.clone(),
         };

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::pipeline::health::{Compositor, Output, Stages as StagesHealth};
+use super::pipeline::health::{Compositor, Output, StageTimes, Stages as StagesHealth};
 use super::pipeline::{self, Health, Shown};
 use super::registry::{Parts, Shows, Wanted};
 use super::stages::Stages;
@@ -204,6 +204,7 @@ impl Stages for Rehearsal {
             output,
             compositor: Compositor { kind: "cpu".into(), adapter: None },
             stages,
+            times: StageTimes::default(),
         }
     }
 

@@ -32,10 +32,10 @@ pub fn sleep_jitter(span: Duration) -> Vec<f64> {
 }
 
 /// CPU time that this thread has used.
-pub fn cpu_of_this_thread() -> std::time::Duration {
+pub fn cpu_of_this_thread() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a timespec that the call may write.
     let told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     assert_eq!(told, 0, "a thread's clock is there");
-    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hawker::media::{Colour, MediaTime, Pool, Resolution};
 use hawker::overlay::compose::cpu;
-use hawker::overlay::{Canvas, Ground, LayerSpec, Painter, PainterConfig, PhaseSpec, Scene};
+use hawker::overlay::{Canvas, Ground, LayerSpec, Locale, Painter, PainterConfig, PhaseSpec, Scene, Staging};
 use serde_json::json;
 
 use crate::machine::{cpu_of_this_thread, load, quantile};
@@ -24,7 +24,7 @@ pub fn measure() {
     println!("load {}", load());
     let folder = tempfile::tempdir().expect("a folder is made");
     let painter = painter(folder.path());
-    let scene = painter.paint(1, &layers(), CANVAS).expect("the layers are painted");
+    let scene = painter.paint(1, &layers(), &staging()).expect("the layers are painted");
     let pool = Pool::new(SIZE);
     let mut pictures: Vec<_> = (0..FRAMES).map(|_| pool.take(CANVAS.colour)).collect();
     pictures.iter_mut().for_each(|picture| picture.fill([90, 120, 140]));
@@ -44,7 +44,8 @@ pub fn measure() {
     let theirs = ffmpeg(folder.path());
     println!("ffmpeg overlay filter, same layers, CPU µs a frame: {theirs:.1}; ratio {:.2}", blended / theirs);
 
-    let glass = painter.paint(2, &[layer("glass", "glass", 0, json!({}), None)], CANVAS).expect("the glass is painted");
+    let glass =
+        painter.paint(2, &[layer("glass", "glass", 0, json!({}), None)], &staging()).expect("the glass is painted");
     let mut frosted = blend(&glass, &mut pictures, &mut scratch, true);
     println!("frosted glass 480x180 alone, CPU µs a frame: cold median {:.1}", quantile(&mut frosted, 0.5));
 
@@ -95,7 +96,7 @@ fn paint_cards(painter: &Painter) -> Vec<f64> {
             "old_price": "$49.90", "discount": "-50%", "sold_out": false, "label": "FLASH" });
         let spec = layer("card", "card", 0, values, None);
         let before = cpu_of_this_thread();
-        painter.paint(n, &[spec], CANVAS).expect("the card is painted");
+        painter.paint(n, &[spec], &staging()).expect("the card is painted");
         (cpu_of_this_thread() - before).as_secs_f64() * 1e3
     });
     times.skip(5).collect()
@@ -171,25 +172,35 @@ fn layer(id: &str, template: &str, z: i32, values: serde_json::Value, ends: Opti
     LayerSpec { id: id.into(), template: template.into(), ground: None, z, phases: vec![phase], hits: vec![] }
 }
 
+fn staging() -> Staging {
+    Staging { canvas: CANVAS, theme: "bench".to_owned(), locale: Locale::default() }
+}
+
+/// A painter that knows layers of just these sizes, and `boutique`'s card.
 fn painter(folder: &Path) -> Painter {
+    let theme = folder.join("bench");
+    fs::create_dir(&theme).expect("a folder is made");
+    let cut = json!({ "kind": "cut" });
+    let layer = |glass: bool| json!({ "anchor": "fill", "glass": glass, "enter": cut, "exit": cut, "change": cut });
+    let layers = json!({ "box": layer(false), "clock": layer(false), "band": layer(false), "glass": layer(true) });
+    let manifest = json!({ "title": "Bench", "extends": "boutique", "layers": layers });
+    fs::write(theme.join("theme.json"), manifest.to_string()).expect("a manifest is written");
     let boxed = |name: &str, place: &str, inner: &str| {
         let style = format!(
-            ".b{{position:absolute;{place};border-radius:16px;background:rgba(32,32,48,.85);color:#fff;font-size:64px}} .d{{display:inline-block;width:40px}}"
+            ".b {{ position: absolute; {place}; border-radius: 16px; background: rgba(32, 32, 48, 0.85); color: #fff; \
+             font-family: 'Noto Sans'; font-size: 64px }} .d {{ display: inline-block; width: 40px }}"
         );
-        fs::write(
-            folder.join(format!("{name}.html")),
-            format!("<style>{style}</style><div id=\"glass\" class=\"b\">{inner}</div>"),
-        )
-        .expect("a template is written");
+        let template = format!("<style>{style}</style><div id=\"glass\" class=\"b\">{inner}</div>");
+        fs::write(theme.join(format!("{name}.html")), template).expect("a template is written");
     };
-    boxed("box", "left:40px;top:780px;width:480px;height:180px", "Lamp $24.90");
-    boxed(
-        "clock",
-        "left:1580px;top:40px;width:300px;height:100px;display:flex",
-        "{% for place in clock %}<div class=\"d\"{% if place.cell %} id=\"{{ place.cell }}\"{% endif %}>{{ place.text }}</div>{% endfor %}",
-    );
-    boxed("band", "left:0;top:1010px;width:1920px;height:60px", "Free delivery today");
-    boxed("glass", "left:40px;top:780px;width:480px;height:180px", "");
-    Painter::new(PainterConfig { templates: Some(folder.to_owned()), ..PainterConfig::default() })
-        .expect("the painter starts")
+    let digits = "{% for place in clock %}<div class=\"d\"{% if place.cell %} id=\"{{ place.cell }}\"{% endif %}>\
+                  {{ place.text }}</div>{% endfor %}";
+    boxed("box", "left: 40px; top: 780px; width: 480px; height: 180px", "Lamp $24.90");
+    boxed("clock", "left: 1580px; top: 40px; width: 300px; height: 100px; display: flex", digits);
+    boxed("band", "left: 0; top: 1010px; width: 1920px; height: 60px", "Free delivery today");
+    boxed("glass", "left: 40px; top: 780px; width: 480px; height: 180px", "");
+    let config = PainterConfig { themes: Some(folder.to_owned()), ..PainterConfig::default() };
+    let painter = Painter::new(config).expect("the painter starts");
+    assert!(painter.problems().is_empty(), "{:?}", painter.problems());
+    painter
 }

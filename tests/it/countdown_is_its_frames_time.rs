@@ -99,7 +99,7 @@ async fn zero_turns_all(then: &str) {
 
 /// A show on air in Chromium, with a card and a countdown of `seconds` on it.
 async fn on_air(seconds: f64, then: &str) -> (Hawker, Publisher, Browser, Change) {
-    let hawker = Hawker::start().await;
+    let hawker = Hawker::start_still().await;
     let publisher = hawker.publish(&Clip { moving: false, ..Clip::obs() });
     let browser = Browser::open().await;
     browser.go(hawker.viewer_page().as_str()).await;
@@ -120,7 +120,8 @@ async fn on_air(seconds: f64, then: &str) -> (Hawker, Publisher, Browser, Change
 async fn line(browser: &Browser, panel: Area, change: &Change) -> Area {
     eventually("digits that change", Duration::from_secs(5), async || {
         let frames: Vec<Frame> = browser.part(panel, 5, 5).await;
-        if !change.holds_at(frames[0].rtp) {
+        // Not while it is still coming in.
+        if !change.holds_at(frames[0].rtp.wrapping_sub(90_000)) {
             return None;
         }
         digits::changing_line(&frames)

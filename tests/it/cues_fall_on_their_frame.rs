@@ -20,7 +20,7 @@ const FRAME: i64 = 3000;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_comes_and_a_countdown_goes_in_the_frame_of_their_cue() {
     let _turn = Turn::take().await;
-    let hawker = Hawker::start().await;
+    let hawker = Hawker::start_still().await;
     let _publisher = hawker.publish(&Clip { moving: false, ..Clip::obs() });
     let browser = Browser::open().await;
     browser.go(hawker.viewer_page().as_str()).await;

@@ -17,7 +17,7 @@ use crate::support::viewer::Viewer;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_comes_back_with_its_stage_and_its_running_countdown() {
     let _turn = Turn::take().await;
-    let mut hawker = Hawker::start().await;
+    let mut hawker = Hawker::start_still().await;
     let clip = Clip { moving: false, ..Clip::obs() };
     let api = hawker.api();
     api.product("lipstick", "Velvet lipstick", 2490).await;

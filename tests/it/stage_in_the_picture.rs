@@ -14,7 +14,7 @@ use crate::support::turn::Turn;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_title_changed_by_the_api_appears_and_removal_restores_the_source() {
     let _turn = Turn::take().await;
-    let hawker = Hawker::start().await;
+    let hawker = Hawker::start_still().await;
     let clip = Clip { moving: false, ..Clip::obs() };
     let _publisher = hawker.publish(&clip);
     let api = hawker.api();

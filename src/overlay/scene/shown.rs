@@ -28,7 +28,7 @@ impl<'s> Shown<'s> {
         self.draw_digits(pose, list);
     }
 
-    /// The old look makes way for this one. Digits turn at once: what they read is never in doubt.
+    /// The old look makes way for this one. Digits take no part in it: they read what the time says.
     pub(super) fn change(
         &self,
         old: &Shown<'s>,
@@ -43,8 +43,8 @@ impl<'s> Shown<'s> {
         }
         self.draw_glass(pose, list);
         self.draw_ground(pose, canvas, list);
-        // The new look is there from the first frame on; what it was fades away over it.
-        let fading = ((1.0 - share) * (1.0 - share) * 200.0) as u8;
+        // The new look is the one that is read from the first frame on; what it was fades away over it.
+        let fading = ((1.0 - share) * (1.0 - share) * 100.0) as u8;
         let first = list.draws.len();
         old.draw_ground(pose, canvas, list);
         for draw in &mut list.draws[first..] {
@@ -53,10 +53,11 @@ impl<'s> Shown<'s> {
         self.draw_digits(pose, list);
     }
 
-    /// The old look leaves upwards, the new one comes after it from below, both in the layer's own place.
+    /// The old look leaves upwards, the new one comes after it from below, both in the layer's own place: more than half of it is
+    /// there in the first frame, which is the first that the new values hold for.
     fn roll(&self, old: &Shown<'s>, share: f64, pose: Pose, canvas: Canvas, list: &mut DrawList<'s>) {
         let place = self.painted.area.union(old.painted.area).even();
-        let travel = (f64::from(place.h) * (1.0 - (1.0 - share).powi(3))).round() as i32;
+        let travel = (f64::from(place.h) * (1.0 - 0.4 * (1.0 - share).powi(3))).round() as i32;
         self.draw_glass(pose, list);
         for (shown, dy) in [(old, -travel), (self, place.h as i32 - travel)] {
             let first = list.draws.len();

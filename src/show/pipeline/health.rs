@@ -18,7 +18,7 @@ use crate::codec::decode::Source;
 use crate::ingest::SourceInfo;
 use crate::media::access_unit::AccessUnit;
 use crate::media::frame::{Matrix, Range};
-use crate::media::{AudioConfig, VideoConfig};
+use crate::media::{AudioConfig, Spent, Times, VideoConfig};
 use crate::show::settings::Role;
 
 /// Counts since the show was opened.
@@ -94,20 +94,6 @@ impl Stats {
         if let Ok(mut seen) = self.audio_source.lock() {
             *seen = Some(source);
         }
-    }
-}
-
-/// Time that a stage has worked, in all.
-#[derive(Default)]
-pub(super) struct Spent(AtomicU64);
-
-impl Spent {
-    pub(super) fn add(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    fn seconds(&self) -> f64 {
-        self.0.load(Ordering::Relaxed) as f64 / 1e9
     }
 }
 
@@ -276,6 +262,9 @@ pub struct Health {
     pub output: Output,
     pub compositor: Compositor,
     pub stages: Stages,
+    /// In full for `/metrics`.
+    #[serde(skip)]
+    pub times: StageTimes,
 }
 
 /// What a publisher sends.
@@ -372,10 +361,25 @@ pub struct Stages {
     pub restarts: u64,
 }
 
+/// How long the stages took with each frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTimes {
+    pub decode: Times,
+    pub copy: Times,
+    pub blend: Times,
+    pub encode: Times,
+}
+
 pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
     let stats = &shared.stats;
     let now = shared.clock.clock().now();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let times = StageTimes {
+        decode: stats.decode_time.times(),
+        copy: stats.copy_time.times(),
+        blend: stats.blend_time.times(),
+        encode: stats.encode_time.times(),
+    };
     let (fps, bytes) = stats.out.lock().map(|out| out.rates(now)).unwrap_or_default();
     Health {
         on_air,
@@ -403,24 +407,25 @@ pub(super) fn snapshot(shared: &Shared, on_air: bool) -> Health {
             decode_frames: read(&stats.decoded),
             decode_errors: read(&stats.decode_errors),
             decode_dropped: read(&stats.decode_dropped),
-            decode_seconds: stats.decode_time.seconds(),
+            decode_seconds: times.decode.seconds,
             compose_frames: read(&stats.composed),
             compose_repeated: read(&stats.repeated),
             compose_late: read(&stats.compose_late),
             compose_dropped: read(&stats.compose_dropped),
-            compose_copy_seconds: stats.copy_time.seconds(),
-            compose_blend_seconds: stats.blend_time.seconds(),
+            compose_copy_seconds: times.copy.seconds,
+            compose_blend_seconds: times.blend.seconds,
             compose_rescued: read(&stats.rescued),
             encode_frames: read(&stats.encoded),
             encode_keyframes: read(&stats.keyframes),
             encode_bytes: read(&stats.encoded_bytes),
             encode_dropped: read(&stats.encode_dropped),
-            encode_seconds: stats.encode_time.seconds(),
+            encode_seconds: times.encode.seconds,
             audio_dropped: read(&stats.audio_dropped),
             audio_late: read(&stats.audio_late),
             audio_errors: read(&stats.audio_errors),
             restarts: shared.breaks.count(),
         },
+        times,
     }
 }
 

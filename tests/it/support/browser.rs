@@ -37,6 +37,28 @@ pub struct Presented {
     cells: Vec<u8>,
 }
 
+/// Starts chromedriver; gives its port. It takes a port that IPv6 has free and then asks for the same one of IPv4, where a trial
+/// beside this one may hold it: chromedriver ends then, and another port is another chance.
+async fn start_driver() -> (Child, u16) {
+    let port = |line: &str| -> Option<u16> {
+        line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+    };
+    for _ in 0..MOST_PORTS_TAKEN {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", KEEPER, "chromedriver", "--port=0", "--log-level=WARNING"]);
+        let mut driver = Child::spawn("chromedriver", command);
+        let taken = |line: &str| line.contains("IPv4 port not available").then_some(None);
+        let told = |line: &str| port(line).map(Some).or_else(|| taken(line));
+        if let Some(port) = driver.says("its port", STARTING, told).await {
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver found {MOST_PORTS_TAKEN} ports taken, one after another");
+}
+
+/// Ports that may be taken before something else must be wrong.
+const MOST_PORTS_TAKEN: usize = 5;
+
 impl Presented {
     /// The number on the publisher's strip.
     pub fn number(&self) -> Option<u16> {
@@ -51,13 +73,7 @@ impl Browser {
 
     /// As `open`, with more arguments for Chromium.
     pub async fn open_with(more: &[&str]) -> Browser {
-        let mut driver = Command::new("/bin/sh");
-        driver.args(["-c", KEEPER, "chromedriver", "--port=0", "--log-level=WARNING"]);
-        let mut driver = Child::spawn("chromedriver", driver);
-        let port = |line: &str| -> Option<u16> {
-            line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
-        };
-        let port = driver.says("its port", STARTING, port).await;
+        let (driver, port) = start_driver().await;
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let arguments: Vec<String> = CHROMIUM
             .iter()

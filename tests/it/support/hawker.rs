@@ -1,10 +1,12 @@
 //! The server under trial: the real binary, on ports of its own choice, with a data folder that outlives its restarts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::Url;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::api::Api;
@@ -38,6 +40,12 @@ impl Hawker {
     /// As `start`, with more lines in the show's part of the configuration.
     pub async fn start_with(show: &str) -> Hawker {
         Hawker::start_under(show, Vec::new()).await
+    }
+
+    /// As `start`, dressed in a theme whose layers come, change and go at once: for trials that look at single frames.
+    pub async fn start_still() -> Hawker {
+        let themes = still_theme().display().to_string();
+        Hawker::start_under("theme = \"still\"", vec![("HAWKER_THEMES".to_owned(), themes)]).await
     }
 
     /// As `start`, with doors inside TLS too, and further variables such as `HAWKER_TLS__KEY`.
@@ -148,6 +156,20 @@ impl Hawker {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells RssAnon");
         line.trim().trim_end_matches(" kB").parse().expect("RssAnon is a number")
     }
+}
+
+/// A folder of themes with the plain theme in it, nothing of which moves. It goes with the machine's temporary files.
+fn still_theme() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let cut = json!({ "kind": "cut" });
+        let still = json!({ "enter": cut, "exit": cut, "change": cut, "digits": "cut" });
+        let manifest = json!({ "title": "Still", "extends": "base", "layers": { "card": still, "countdown": still } });
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("themes");
+        let write = |()| std::fs::write(folder.join("still/theme.json"), manifest.to_string());
+        std::fs::create_dir_all(folder.join("still")).and_then(write).expect("a theme can be written");
+        folder
+    })
 }
 
 /// Starts the server and waits until it is ready; gives what it told of its HTTP, RTMP and WebRTC doors.
