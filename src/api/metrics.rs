@@ -112,8 +112,11 @@ const METRICS: &[Metric] = &[
     gauge("deliver_latency_max_seconds", "From a frame's arrival to its last packet's way out: the longest", |r| r.deliver.latency.max.as_secs_f64()),
 ];
 
+/// A histogram: its name, what it tells, and where it is read.
+type Timed = (&'static str, &'static str, fn(&Reading) -> Times);
+
 /// Histograms of every show: what took how long.
-const TIMES: &[(&str, &str, fn(&Reading) -> Times)] = &[
+const TIMES: &[Timed] = &[
     ("decode_frame_seconds", "Decoding of an access unit", |r| r.health.times.decode),
     ("compose_copy_seconds", "Copying of a picture to draw on", |r| r.health.times.copy),
     ("compose_blend_seconds", "Drawing of the layers into a picture", |r| r.health.times.blend),

@@ -176,7 +176,7 @@ impl<'s> Draw<'s> {
                 _ if down => ((i64::from(about) << 15) - (1 << 15), i64::from(moved) << 15),
                 _ => ((i64::from(about) << 15) - (1 << 14), i64::from(moved) << 15),
             };
-            let u0 = about - ((moved + about) * i64::from(du) >> 16) - (i64::from(first) << 16);
+            let u0 = about - (((moved + about) * i64::from(du)) >> 16) - (i64::from(first) << 16);
             (u0, du)
         };
         let (u0, du) = axis(scale.about.0, self.dx, scale.x, false, plane.x);

@@ -80,8 +80,8 @@ impl Pose {
         if self.scale != WHOLE {
             let scale = draw.scale.get_or_insert(Scale { x: WHOLE, y: WHOLE, about: middle(area) });
             // What is squeezed already, a digit that turns, stays about its own middle: at most a pixel off for an instant.
-            scale.x = (u64::from(scale.x) * u64::from(self.scale) >> 16) as u32;
-            scale.y = (u64::from(scale.y) * u64::from(self.scale) >> 16) as u32;
+            scale.x = ((u64::from(scale.x) * u64::from(self.scale)) >> 16) as u32;
+            scale.y = ((u64::from(scale.y) * u64::from(self.scale)) >> 16) as u32;
         }
         let clip = draw.clip.and_then(|clip| moved(clip, self.dx, self.dy));
         let nothing = draw.clip.is_some() && clip.is_none();

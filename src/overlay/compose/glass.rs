@@ -47,7 +47,7 @@ impl Mask {
         let chroma: Vec<u8> = (area.y..area.bottom())
             .step_by(2)
             .flat_map(|y| (area.x..area.right()).step_by(2).map(move |x| (x, y)))
-            .map(|(x, y)| ((alpha(x, y) + alpha(x, y + 1) + 1) / 2) as u8)
+            .map(|(x, y)| (alpha(x, y) + alpha(x, y + 1)).div_ceil(2) as u8)
             .collect();
         let shape = |halved: u32, a| Shape {
             x: (area.x >> halved) as i32,
