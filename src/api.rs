@@ -5,6 +5,8 @@
 
 pub mod auth;
 mod body;
+mod changed;
+mod cue;
 mod cues;
 mod expect;
 pub mod fetcher;

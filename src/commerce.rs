@@ -4,6 +4,7 @@
 //! whoever holds one need not check it again. Times here are wall time; `show` alone turns them into media time.
 
 pub mod catalog;
+pub mod countdown;
 pub mod ladder;
 pub mod line;
 pub mod money;
@@ -11,8 +12,9 @@ pub mod offer;
 pub mod slug;
 
 pub use catalog::{Catalog, Product, ProductId};
+pub use countdown::{Countdown, Then};
 pub use ladder::Ladder;
 pub use line::{Code, Heading, Label, Sentence, Title};
 pub use money::{Currency, Format, Money};
-pub use offer::{Countdown, Price, Stage, Then};
+pub use offer::{Price, Stage};
 pub use slug::Slug;

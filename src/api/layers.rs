@@ -11,9 +11,9 @@ use super::Problem;
 use super::body::shaped;
 use super::products::MoneyBody;
 use crate::commerce::catalog::ProductId;
+use crate::commerce::countdown::Then;
 use crate::commerce::line::{Code, Heading, Label, Sentence};
 use crate::commerce::money::Money;
-use crate::commerce::offer::Then;
 use crate::show::stage::{Change, Drop, Layer, Panel, Put, When};
 
 /// When a change takes place; at once when neither is given.

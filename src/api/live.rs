@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use super::products::{MoneyBody, image_path};
 use super::{Api, Problem};
 use crate::commerce::catalog::{ProductId, WebUrl};
+use crate::commerce::countdown::Then;
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
-use crate::commerce::offer::Then;
 use crate::show::locale;
 use crate::show::{Handle, State as ShowState};
 

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::commerce::offer;
+use crate::commerce::countdown;
 use crate::deliver::whep;
 use crate::ingest::{self, whip};
 use crate::overlay::PhotoError;
@@ -181,15 +181,15 @@ fn of_refusal(refused: &Refused) -> (StatusCode, &'static str, Option<&'static s
         Refused::UnknownCue { .. } => (S::NOT_FOUND, "unknown-cue", Some("cue")),
         Refused::NothingToUndo => (S::CONFLICT, "nothing-to-undo", None),
         Refused::Offer(refused) => match refused {
-            offer::Refused::Currency { .. } => (S::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency")),
-            offer::Refused::NotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("price.minor")),
-            offer::Refused::TooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("ends_at")),
-            offer::Refused::TooLate { .. } => (S::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
-            offer::Refused::SoldOut => (S::CONFLICT, "sold-out", Some("product")),
-            offer::Refused::Steps { .. } => (S::UNPROCESSABLE_ENTITY, "step-count", Some("steps")),
-            offer::Refused::StepNotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("steps")),
-            offer::Refused::StepTooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("steps")),
-            offer::Refused::LeavesEarly { .. } => (S::UNPROCESSABLE_ENTITY, "leaves-early", Some("for_seconds")),
+            countdown::Refused::Currency { .. } => (S::UNPROCESSABLE_ENTITY, "other-currency", Some("price.currency")),
+            countdown::Refused::NotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("price.minor")),
+            countdown::Refused::TooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("ends_at")),
+            countdown::Refused::TooLate { .. } => (S::UNPROCESSABLE_ENTITY, "too-late", Some("ends_at")),
+            countdown::Refused::SoldOut => (S::CONFLICT, "sold-out", Some("product")),
+            countdown::Refused::Steps { .. } => (S::UNPROCESSABLE_ENTITY, "step-count", Some("steps")),
+            countdown::Refused::StepNotLower { .. } => (S::UNPROCESSABLE_ENTITY, "not-lower", Some("steps")),
+            countdown::Refused::StepTooSoon { .. } => (S::UNPROCESSABLE_ENTITY, "too-soon", Some("steps")),
+            countdown::Refused::LeavesEarly { .. } => (S::UNPROCESSABLE_ENTITY, "leaves-early", Some("for_seconds")),
         },
     }
 }

@@ -11,65 +11,13 @@ use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::Body;
-use super::cues::{self, CueBody};
+use super::changed::{Changed, change};
+use super::cue::moment;
 use super::expect::{Expect, Expected, Tagged};
 use super::layers::{self, LayerPut, OnLayer};
 use super::{Api, Problem};
-use crate::show::stage::{Change, Content, Layer};
-use crate::show::state::Event;
-use crate::show::{self, Command, Done, Handle};
-
-/// A change of the stage, and where it begins.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Changed {
-    /// The revision that shows it: a later one when another change came before it was seen. The ETag is the one that this change
-    /// made: what to expect for the next one.
-    rev: u64,
-    /// The first frame that shows it, in 90 kHz ticks of the show's media time. Absent with 202: not even painted yet, or a cue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media_time: Option<i64>,
-    /// The RTP timestamp of that frame, the same for every viewer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rtp: Option<u32>,
-    /// Whether that frame was seen to be made; else it is the one that was planned.
-    shown: bool,
-    #[serde(flatten)]
-    end: Option<EndBody>,
-    /// It waits as this cue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cue: Option<CueBody>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    undone: Option<Undone>,
-}
-
-/// When a countdown reaches zero: the first frame at or after it shows what holds then.
-#[derive(Serialize, ToSchema)]
-pub(super) struct EndBody {
-    #[schema(value_type = String, format = DateTime)]
-    ends_at: Timestamp,
-    ends_media_time: i64,
-    ends_rtp: u32,
-}
-
-impl EndBody {
-    fn of(show: &Handle, ends_at: Timestamp) -> EndBody {
-        let ends = show.media_time(ends_at);
-        EndBody { ends_at, ends_media_time: ends.ticks(), ends_rtp: show.rtp(ends) }
-    }
-}
-
-/// What an undo took back.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Undone {
-    /// The revision that had made the change.
-    rev: u64,
-    /// Layers that something had been put on.
-    put: Vec<Layer>,
-    /// Layers that something had been taken off.
-    deleted: Vec<Layer>,
-    /// Layers that stay empty, as what was there has ended or may not stand there any more.
-    not_restored: Vec<Layer>,
-}
+use crate::show::stage::{Change, Layer};
+use crate::show::{self, Command};
 
 /// What is on the picture, by layer.
 #[derive(Serialize, ToSchema)]
@@ -182,9 +130,9 @@ pub(super) async fn put_layer(
     Body(value): Body<Value>,
 ) -> Result<Tagged<Changed>, Problem> {
     let (show, layer) = (api.show(&show)?, layer_of(&layer)?);
-    let (put, moment) = layers::read(layer, &value)?;
+    let (put, at) = layers::read(layer, &value)?;
     let by_seconds = value.get("seconds").is_some();
-    let changed = match cues::moment(&show, moment)? {
+    let changed = match moment(&show, at)? {
         None => change(&show, &expected, Command::Stage { changes: vec![put] }).await,
         Some(at) => change(&show, &expected, Command::Schedule { at, label: None, changes: vec![put] }).await,
     };
@@ -229,47 +177,10 @@ pub(super) async fn undo(
     change(&api.show(&show)?, &expected, Command::Undo).await
 }
 
-/// Carries out a change of the stage, and tells what came of it.
-pub(super) async fn change(show: &Handle, expected: &Expected, command: Command) -> Result<Tagged<Changed>, Problem> {
-    let Done { rev, events, on_picture, .. } = expected.run(show, command).await.map_err(of_stage)?;
-    let mut changed = Changed {
-        rev: on_picture.map_or(rev, |on_picture| on_picture.rev),
-        media_time: on_picture.map(|on_picture| on_picture.at.ticks()),
-        rtp: on_picture.map(|on_picture| show.rtp(on_picture.at)),
-        shown: on_picture.is_some_and(|on_picture| on_picture.seen),
-        end: None,
-        cue: None,
-        undone: None,
-    };
-    for event in events {
-        match event {
-            Event::Staged { at, changes, .. } => {
-                let mut placed = changes.iter().filter_map(|change| change.placed(at));
-                changed.end = placed.find_map(|placed| match placed.content {
-                    Content::Countdown(countdown) => Some(EndBody::of(show, countdown.ends)),
-                    _ => None,
-                });
-            }
-            Event::CueScheduled { cue } => changed.cue = Some(CueBody::of(show, &cue)),
-            Event::Undone { rev, put, deleted, lost } => {
-                changed.undone = Some(Undone { rev, put, deleted, not_restored: lost });
-            }
-            _ => {}
-        }
-    }
-    let status = if changed.media_time.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(Tagged { status, rev, body: changed })
-}
-
 pub(super) fn layer_of(name: &str) -> Result<Layer, Problem> {
     Layer::parse(name).ok_or_else(|| {
         let known: Vec<&str> = Layer::ALL.into_iter().map(Layer::as_str).collect();
         let detail = format!("the stage has no layer {name:.40?}; it has: {}", known.join(", "));
         Problem::new(StatusCode::NOT_FOUND, "unknown-layer", detail).in_field("layer")
     })
-}
-
-/// Here a product is named by the body, so one that is not there is a wrong value, not a wrong address.
-fn of_stage(problem: Problem) -> Problem {
-    if problem.is("unknown-product") { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
 }

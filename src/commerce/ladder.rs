@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Product, ProductId};
+use super::countdown::{Countdown, Refused};
 use super::line::Label;
 use super::money::Money;
-use super::offer::{Countdown, Refused};
 
 /// Lower and lower prices for one product; the last one holds until the ladder is taken away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Ladder {
     pub fn check(&self, product: &Product, now: Timestamp) -> Result<(), Refused> {
         let steps = self.steps.len();
         if !(1..=Ladder::MOST_STEPS).contains(&steps) {
-            return Err(Refused::Steps { seen: steps });
+            return Err(Refused::Steps { seen: steps, most: Ladder::MOST_STEPS });
         }
         let (regular, mut above, mut before) = (product.price, product.price, None);
         for (index, step) in self.steps.iter().enumerate() {
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn only_prices_that_drop_in_time_make_a_ladder() {
         assert_eq!(check(&[(1990, 0), (1490, 30), (990, 60)], Some(90)), Ok(()));
-        assert_eq!(check(&[], None), Err(Refused::Steps { seen: 0 }));
+        assert_eq!(check(&[], None), Err(Refused::Steps { seen: 0, most: 8 }));
         let nine: Vec<_> = (0..9).map(|n| (2000 - n, n * 10)).collect();
-        assert_eq!(check(&nine, None), Err(Refused::Steps { seen: 9 }));
+        assert_eq!(check(&nine, None), Err(Refused::Steps { seen: 9, most: 8 }));
         assert!(matches!(check(&[(2490, 0)], None), Err(Refused::StepNotLower { number: 1, .. })));
         assert!(matches!(check(&[(1990, 0), (1990, 9)], None), Err(Refused::StepNotLower { number: 2, .. })));
         assert!(matches!(check(&[(1990, -1)], None), Err(Refused::StepTooSoon { number: 1, .. })));

@@ -11,14 +11,14 @@ pub mod glass;
 pub mod gpu;
 
 use super::raster::{Raster, Rect, parity};
-use super::scene::Scene;
 use crate::media::Resolution;
 
 pub use compositor::{Choice, Compositor, Drawn, Engine, Error};
 
 /// What a scene shows at one moment. It borrows the scene's rasters.
 pub struct DrawList<'s> {
-    scene: &'s Scene,
+    /// The picture that it is for.
+    size: Resolution,
     /// Where the picture is frosted before anything is drawn.
     pub(super) glasses: Vec<Glass<'s>>,
     /// From the back to the front.
@@ -90,12 +90,13 @@ pub struct Extent {
 }
 
 impl<'s> DrawList<'s> {
-    pub(super) fn new(scene: &'s Scene) -> DrawList<'s> {
-        DrawList { scene, glasses: vec![], draws: vec![] }
+    pub(super) fn new(size: Resolution) -> DrawList<'s> {
+        DrawList { size, glasses: vec![], draws: vec![] }
     }
 
-    pub fn scene(&self) -> &'s Scene {
-        self.scene
+    /// The size of the pictures that it can be drawn into.
+    pub fn size(&self) -> Resolution {
+        self.size
     }
 
     /// Whether the picture can go on as it is.

@@ -12,9 +12,9 @@ use takumi::prelude::{
 use super::digits::Face;
 use super::fonts::{Choice, FontError, Library};
 use super::locale::{Direction, Locale};
+use super::motion::Anchor;
 use super::photo::Photo;
 use super::raster::{Painting, Rect};
-use super::theme::Style;
 use crate::media::Resolution;
 
 /// Paints pages with the fonts that their texts need.
@@ -30,6 +30,14 @@ pub struct Page {
     locale: Locale,
     canvas: Resolution,
     area: Rect,
+}
+
+/// Where on the canvas a page's content lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    pub anchor: Anchor,
+    /// Between the content and the canvas's edge, in rem.
+    pub margin: f32,
 }
 
 /// Where a page put what the compositor has to find again.
@@ -180,7 +188,7 @@ impl Page {
         html: &str,
         images: &BTreeMap<String, Arc<Photo>>,
         canvas: Resolution,
-        place: &Style,
+        place: Place,
         area: Rect,
     ) -> Result<Page, HtmlError> {
         let Rect { x, y, .. } = area;
@@ -245,8 +253,8 @@ impl Page {
 }
 
 /// The box that a layer's markup lies in, as CSS: the safe area, its content at the anchor.
-fn safe_area(canvas: Resolution, place: &Style) -> String {
-    use super::motion::Anchor::*;
+fn safe_area(canvas: Resolution, place: Place) -> String {
+    use Anchor::*;
     if place.anchor == Fill {
         return String::new();
     }

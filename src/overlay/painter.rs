@@ -323,7 +323,8 @@ mod tests {
             let values = context! { clock => clock, ..job.values(0) };
             let html = kind.template.render(&values).unwrap();
             let page =
-                Page::parse(&html, &BTreeMap::new(), canvas.resolution, style, Rect::of(canvas.resolution)).unwrap();
+                Page::parse(&html, &BTreeMap::new(), canvas.resolution, style.place, Rect::of(canvas.resolution))
+                    .unwrap();
             let painting = painter.typesetter.paint(&page, &kind.template.sheet, 0).unwrap();
             let base = Raster::of(&painting, canvas.colour, painting.ink(), &[], Moves::EVEN);
             let phase =

@@ -184,7 +184,7 @@ impl Scene {
 
     /// What it shows at a moment, over a ground.
     pub fn frame(&self, at: MediaTime, ground: Ground) -> DrawList<'_> {
-        let mut list = DrawList::new(self);
+        let mut list = DrawList::new(self.canvas().resolution);
         for placed in &self.layers {
             if placed.layer.ground.is_none_or(|wanted| wanted == ground) {
                 placed.draw(at, self.canvas, &mut list);

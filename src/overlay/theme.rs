@@ -11,9 +11,10 @@
 //! at the end. A setting of the theme's own wins over everything that the extended one says, in all its variants. A template
 //! is dressed by its own `<style>`, then by the `theme.css` of its own theme and of each one down to the theme in use.
 //!
-//! A folder's theme is tried out when it is read (`trial`), and one with anything wrong is not taken: its last good version stays.
+//! A folder's theme is tried out when it is read (`checks`), and one with anything wrong is not taken: its last good version stays.
 
 mod built_in;
+mod checks;
 mod contrast;
 mod field;
 mod files;
@@ -109,7 +110,7 @@ impl Themes {
     /// The same built-in themes, with those of a folder. Themes are tried by painting them; one that is as it was in `self`
     /// is taken over, and so is the last good version of one that is wrong.
     pub fn with_folder(&self, folder: &Path, typesetter: &Typesetter) -> Themes {
-        let tried = |theme: &Theme, extended: Option<&Theme>| trial::wrong(theme, extended, typesetter);
+        let tried = |theme: &Theme, extended: Option<&Theme>| checks::wrong(theme, extended, typesetter);
         let (mut files, mut problems) = (vec![], vec![]);
         match files::open_all(folder) {
             Err(error) => {

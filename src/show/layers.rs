@@ -14,9 +14,10 @@ use super::state::State;
 use super::system_time;
 use super::words::{self, Words};
 use crate::commerce::catalog::{ImageHash, Item, ProductId};
+use crate::commerce::countdown::Countdown;
 use crate::commerce::ladder::Ladder;
 use crate::commerce::money::Money;
-use crate::commerce::offer::{Countdown, Term};
+use crate::commerce::offer::Term;
 use crate::media::{MediaClock, MediaTime};
 use crate::overlay::{Ground, LayerSpec, PhaseSpec, Photo};
 
@@ -230,9 +231,9 @@ mod tests {
 
     use super::*;
     use crate::commerce::Product;
+    use crate::commerce::countdown::Then;
     use crate::commerce::line::{Label, Title};
     use crate::commerce::money::{Currency, Money};
-    use crate::commerce::offer::Then;
     use crate::media::ManualClock;
     use crate::show::stage::{Change, Drop, Put, When};
     use crate::show::state::{Created, Event};

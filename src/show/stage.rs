@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::commerce::catalog::ProductId;
+use crate::commerce::countdown::{Countdown, Then};
 use crate::commerce::ladder::{self, Ladder};
 use crate::commerce::line::{Code, Heading, Label, Sentence};
 use crate::commerce::money::Money;
-use crate::commerce::offer::{Countdown, Then};
 
 /// A place on the stage: each holds one thing or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]

@@ -13,9 +13,10 @@ use super::cues::{Cue, CueId, Cues};
 use super::settings::{Canvas, Fit, Role, SourceUrl, StreamKey, ThemeName};
 use super::stage::{Change, Layer, Panel, Placed};
 use crate::commerce::catalog::{Catalog, ImageHash, Item, Product, ProductId};
+use crate::commerce::countdown::{self, Countdown, Then};
 use crate::commerce::line::{Label, Title};
 use crate::commerce::money::Money;
-use crate::commerce::offer::{self, Countdown, Stage, Then};
+use crate::commerce::offer::Stage;
 use crate::overlay::Locale;
 pub use staging::Due;
 use staging::Missed;
@@ -255,7 +256,7 @@ pub enum Refused {
     #[error("the show has {} products, which is the most it may have: remove one first", Catalog::MAX_PRODUCTS)]
     CatalogFull,
     #[error(transparent)]
-    Offer(#[from] offer::Refused),
+    Offer(#[from] countdown::Refused),
     #[error("the {by} on the stage holds the price of {product}: take it off first, a product has one of the two")]
     PriceTaken { product: ProductId, by: Layer },
     #[error("the {counted} of {product} is not counted: set {counted} of the product first")]

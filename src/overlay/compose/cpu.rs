@@ -9,7 +9,7 @@ use crate::overlay::raster::Plane;
 /// Frosts and blends a scene's layers into a picture of the scene's size. A picture of another size is left as it is: a scene
 /// holds pixels, not shapes.
 pub fn draw(list: &DrawList<'_>, picture: &mut PictureMut, scratch: &mut Scratch) {
-    if picture.resolution() != list.scene().canvas().resolution {
+    if picture.resolution() != list.size() {
         return;
     }
     for glass in list.glasses() {

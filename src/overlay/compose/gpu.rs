@@ -79,7 +79,7 @@ impl Gpu {
 
     fn attempt(&mut self, list: &DrawList<'_>, picture: &mut PictureMut) -> Result<Outcome, String> {
         let size = picture.resolution();
-        if size != list.scene().canvas().resolution {
+        if size != list.size() {
             return Ok(Outcome::Drawn);
         }
         let plan = Plan::of(list, size, picture.colour(), WIDTH);

@@ -1,7 +1,6 @@
 //! Texts of every script as they are painted.
 
 use super::*;
-use crate::overlay::motion::Anchor;
 
 const CANVAS: Resolution = Resolution::new(320, 120);
 
@@ -13,8 +12,8 @@ fn typesetter() -> Typesetter {
 fn painted(typesetter: &Typesetter, html: &str, css: &str, tag: &str) -> Painting {
     let css = format!("div {{ font-family: 'Noto Sans'; font-size: 40px; color: #fff }} {css}");
     let sheet = Arc::new(StyleSheet::parse(&css).unwrap());
-    let place = Style { anchor: Anchor::Fill, ..Style::default() };
-    let page = Page::parse(html, &BTreeMap::new(), CANVAS, &place, Rect::of(CANVAS)).unwrap();
+    let place = Place { anchor: Anchor::Fill, margin: 0.0 };
+    let page = Page::parse(html, &BTreeMap::new(), CANVAS, place, Rect::of(CANVAS)).unwrap();
     typesetter.paint(&page.speaking(Locale::parse(tag).unwrap()), &sheet, 0).unwrap()
 }
 

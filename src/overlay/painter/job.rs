@@ -188,7 +188,7 @@ impl Job<'_> {
     /// The template with its values, and one digit in every cell.
     fn page(&self, digit: u8, area: Rect) -> Result<Page, PaintError> {
         let html = self.template().render(&self.values(digit)).map_err(|source| self.in_template(source))?;
-        let page = Page::parse(&html, &self.phase.images, self.canvas().resolution, self.style, area);
+        let page = Page::parse(&html, &self.phase.images, self.canvas().resolution, self.style.place, area);
         Ok(page.map_err(|source| self.failed(source))?.speaking(self.staging.locale))
     }
 

@@ -1,6 +1,7 @@
 //! A kind's settings for one shape of canvas.
 
 use super::manifest::Settings;
+use crate::overlay::html::Place;
 use crate::overlay::motion::{
     Anchor, Change, ChangeKind, Digits, Ease, Emphasis, Film, Side, Transition, TransitionKind,
 };
@@ -9,9 +10,7 @@ use crate::overlay::raster::Moves;
 /// How a layer lies on the picture and moves, with everything said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Style {
-    pub anchor: Anchor,
-    /// Between the safe area and the canvas's edge, in rem.
-    pub margin: f32,
+    pub place: Place,
     pub z: i32,
     pub enter: Transition,
     pub exit: Transition,
@@ -29,8 +28,10 @@ impl Style {
     /// This one with what a manifest says over it.
     pub(super) fn with(self, settings: &Settings) -> Style {
         Style {
-            anchor: settings.anchor.unwrap_or(self.anchor),
-            margin: settings.margin.unwrap_or(self.margin),
+            place: Place {
+                anchor: settings.anchor.unwrap_or(self.place.anchor),
+                margin: settings.margin.unwrap_or(self.place.margin),
+            },
             z: settings.z.unwrap_or(self.z),
             enter: settings.enter.unwrap_or(self.enter),
             exit: settings.exit.unwrap_or(self.exit),
@@ -67,8 +68,7 @@ impl Default for Style {
     fn default() -> Style {
         let fade = |ms| Transition { kind: TransitionKind::Fade, from: Side::default(), ms, ease: Ease::Out };
         Style {
-            anchor: Anchor::default(),
-            margin: 4.4,
+            place: Place { anchor: Anchor::default(), margin: 4.4 },
             z: 0,
             enter: fade(300),
             exit: fade(200),

@@ -41,7 +41,7 @@ fn one(template: &str) -> Vec<String> {
 fn the_built_in_themes_hold_to_their_own_rules() {
     let themes = Themes::built_in().unwrap();
     for theme in themes.list() {
-        let wrong = trial::wrong(theme, None, &TYPESETTER);
+        let wrong = checks::wrong(theme, None, &TYPESETTER);
         assert!(wrong.is_empty(), "{}", wrong.iter().map(|wrong| format!("{wrong}\n")).collect::<String>());
     }
     assert!(themes.get(DEFAULT).is_ok());
@@ -66,10 +66,10 @@ fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     assert_eq!(theme.background(), [0x10, 0x20, 0x30]);
     let card = theme.kind("card").unwrap();
     let style = |width, height| card.style(Resolution::new(width, height));
-    assert_eq!((style(1920, 1080).anchor, style(1920, 1080).margin), (Anchor::Bottom, 6.0));
+    assert_eq!((style(1920, 1080).place.anchor, style(1920, 1080).place.margin), (Anchor::Bottom, 6.0));
     // What the theme itself says wins over the variants of the one it extends.
-    assert_eq!((style(1080, 1920).margin, style(1080, 1920).z), (6.0, 7));
-    assert_eq!((style(900, 900).anchor, style(900, 900).digits), (Anchor::Top, Digits::Roll));
+    assert_eq!((style(1080, 1920).place.margin, style(1080, 1920).z), (6.0, 7));
+    assert_eq!((style(900, 900).place.anchor, style(900, 900).digits), (Anchor::Top, Digits::Roll));
     assert_eq!(card.variants().map(Shape::name).collect::<Vec<_>>(), ["9:16", "1:1"]);
     let css: Vec<&str> =
         card.template.css.lines().filter(|line| !line.starts_with(".fill-") && !line.is_empty()).collect();

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::commerce::catalog::{Product, ProductId};
+use crate::commerce::countdown::Then;
 use crate::commerce::money::{Currency, Money};
-use crate::commerce::offer::Then;
 use crate::ingest::Protocol;
 use crate::media::{ManualClock, Resolution};
 use crate::overlay::{Ground, PainterConfig, Scene};

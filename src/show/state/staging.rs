@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Event, Past, Refused, State};
 use crate::commerce::catalog::ProductId;
+use crate::commerce::countdown::{self, Countdown};
 use crate::commerce::line::Label;
-use crate::commerce::offer::{self, Countdown};
 use crate::show::cues::{Cue, CueId, Cues};
 use crate::show::stage::{Change, Content, Layer, Panel, Placed, Put, When};
 
@@ -165,7 +165,7 @@ impl State {
             Content::Countdown(countdown) => {
                 countdown.check(&self.item(&countdown.product)?.product, at)?;
                 if let Some(until) = placed.until.filter(|until| *until <= countdown.ends) {
-                    return Err(offer::Refused::LeavesEarly { until, last: countdown.ends }.into());
+                    return Err(countdown::Refused::LeavesEarly { until, last: countdown.ends }.into());
                 }
                 if self.stage.ladder.as_ref().is_some_and(|ladder| ladder.product == countdown.product) {
                     return Err(Refused::PriceTaken { product: countdown.product.clone(), by: Layer::Ladder });

@@ -130,7 +130,7 @@ fn a_countdowns_end_is_taken_in_before_anything_else() {
     carry_out(&mut state, countdown("a", 990, 60, Then::SoldOut), after(62)).unwrap();
     assert!(matches!(
         state.decide(countdown("a", 990, 60, Then::Revert), after(200)),
-        Err(Refused::Offer(offer::Refused::SoldOut))
+        Err(Refused::Offer(countdown::Refused::SoldOut))
     ));
     let events = state.decide(put("a", 5), after(200)).unwrap();
     assert_eq!(events[0], Event::CountdownExpired);
@@ -310,7 +310,7 @@ fn a_product_has_a_countdown_or_a_ladder() {
     assert!(matches!(refused, Refused::PriceTaken { by: Layer::Countdown, .. }), "{refused}");
     assert!(matches!(
         state.decide(stage([ladder("a", &[(1990, 10), (1990, 20)])]), after(1)),
-        Err(Refused::Offer(offer::Refused::StepNotLower { number: 2, .. }))
+        Err(Refused::Offer(countdown::Refused::StepNotLower { number: 2, .. }))
     ));
 }
 
@@ -328,7 +328,7 @@ fn what_is_put_for_a_while_leaves_by_itself() {
     let end = When::In(Duration::from_secs(60));
     let countdown = Put::Countdown { product: id("a"), price: usd(990), end, then: Then::Revert, label: None };
     let early = state.decide(stage([for_a(60, countdown.clone())]), after(11)).unwrap_err();
-    assert!(matches!(early, Refused::Offer(offer::Refused::LeavesEarly { .. })), "{early}");
+    assert!(matches!(early, Refused::Offer(countdown::Refused::LeavesEarly { .. })), "{early}");
     carry_out(&mut state, stage([for_a(61, countdown)]), after(11)).unwrap();
     assert_eq!(carry_out(&mut state, Command::Tick, after(100)).unwrap(), 2);
     assert!(state.stage.countdown.is_none());
@@ -395,7 +395,7 @@ fn a_cue_that_cannot_be_is_refused_at_once_or_dropped_with_its_reason() {
         Put::Countdown { product: id("a"), price: usd(990), end: When::At(after(5)), then: Then::Revert, label: None };
     assert!(matches!(
         state.decide(cue(10, [put_on(late)]), start()),
-        Err(Refused::Offer(offer::Refused::TooSoon { .. }))
+        Err(Refused::Offer(countdown::Refused::TooSoon { .. }))
     ));
     let end = When::In(Duration::from_secs(60));
     let lower = Put::Countdown { product: id("a"), price: usd(990), end, then: Then::Revert, label: None };

@@ -173,7 +173,7 @@ fn moved_faded_clipped_scaled_lit_and_frosted_layers_have_the_cpus_bits() {
         let scene = Scene::empty(0, props.canvas);
         let mut picture = noisy(&mut noise, props.canvas);
         for frame in 0..40 {
-            let mut list = DrawList::new(&scene);
+            let mut list = DrawList::new(scene.canvas().resolution);
             list.glasses = (0..noise.below(3)).map(|_| props.glass(&mut noise)).collect();
             list.draws = (0..noise.below(7)).map(|_| props.draw(&mut noise)).collect();
             compare(&mut gpu, &list, &mut picture, &format!("{size}, frame {frame}"));
@@ -190,7 +190,7 @@ fn every_parity_of_a_move_has_the_cpus_bits_in_every_colour() {
         let scene = Scene::empty(0, props.canvas);
         let mut picture = noisy(&mut noise, props.canvas);
         for (dx, dy) in (-3..3).flat_map(|dx| (-3..3).map(move |dy| (dx, dy))) {
-            let mut list = DrawList::new(&scene);
+            let mut list = DrawList::new(scene.canvas().resolution);
             list.draws = props.rasters.iter().map(|raster| Draw { dx, dy, ..Draw::still(raster) }).collect();
             compare(&mut gpu, &list, &mut picture, &format!("{colour:?} moved by {dx},{dy}"));
         }
@@ -209,7 +209,7 @@ fn white_scaled_and_faded_over_white_stays_white() {
     let mut picture = Pool::new(size).take(colour);
     picture.fill([255, 128, 128]);
     for opacity in 1..=255 {
-        let mut list = DrawList::new(&scene);
+        let mut list = DrawList::new(scene.canvas().resolution);
         let scale = Some(Scale { x: 81_111, y: 77_777, about: (50, 30) });
         list.draws = vec![Draw { opacity, scale, ..Draw::still(&raster) }];
         compare(&mut gpu, &list, &mut picture, &format!("opacity {opacity}"));
@@ -271,12 +271,12 @@ fn layers_that_do_not_fit_together_are_brought_anew_and_a_frame_of_too_many_is_t
     gpu.layers = Layers::new(&gpu.device, largest.unwrap() as u32);
     gpu.layers.most = largest.unwrap() as u32;
     for round in 0..12 {
-        let mut list = DrawList::new(&scene);
+        let mut list = DrawList::new(scene.canvas().resolution);
         list.draws = vec![Draw::still(&props.rasters[round * 5 % 6])];
         compare(&mut gpu, &list, &mut picture, &format!("round {round}"));
     }
     assert!(all > largest.unwrap());
-    let mut list = DrawList::new(&scene);
+    let mut list = DrawList::new(scene.canvas().resolution);
     list.draws = props.rasters.iter().map(Draw::still).collect();
     assert_eq!(gpu.draw(&list, &mut picture), Ok(Outcome::TooLarge));
     list.draws.truncate(1);
@@ -295,7 +295,7 @@ fn shows_draw_side_by_side_on_one_device() {
                 let scene = Scene::empty(0, props.canvas);
                 let (mut gpu, mut picture) = (Gpu::new(shared), noisy(&mut noise, props.canvas));
                 for frame in 0..25 {
-                    let mut list = DrawList::new(&scene);
+                    let mut list = DrawList::new(scene.canvas().resolution);
                     list.draws = (0..4).map(|_| props.draw(&mut noise)).collect();
                     compare(&mut gpu, &list, &mut picture, &format!("show {show}, frame {frame}"));
                 }
@@ -309,7 +309,7 @@ fn a_device_that_is_lost_leaves_the_cpu_to_draw_and_loses_no_frame() {
     let (mut noise, size) = (Noise(5), Resolution::new(150, 46));
     let props = Props::new(&mut noise, size, Colour::BT709);
     let scene = Scene::empty(0, props.canvas);
-    let mut list = DrawList::new(&scene);
+    let mut list = DrawList::new(scene.canvas().resolution);
     list.draws = props.rasters.iter().map(Draw::still).collect();
     let mut picture = noisy(&mut noise, props.canvas);
     let mut expected = copy(&mut picture);

@@ -42,7 +42,7 @@ impl Trial {
     }
 
     pub fn list(&self) -> DrawList<'_> {
-        let mut list = DrawList::new(&self.scene);
+        let mut list = DrawList::new(self.scene.canvas().resolution);
         list.draws = self.rasters.iter().map(Draw::still).collect();
         list.draws[1].opacity = 200;
         list
