@@ -7,6 +7,7 @@ pub mod encode;
 pub mod film;
 mod fit;
 mod scale;
+mod source;
 
 use std::sync::Once;
 
@@ -18,6 +19,7 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use film::Film;
 pub use fit::{Fit, Fitting, Target};
+pub use source::Source;
 
 /// What went wrong in a codec, and which.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ impl Error {
         move |source| Error::Ffmpeg { what, source }
     }
 }
+
+/// Pictures larger than this are refused before anything is allocated for them.
+const MAX_PIXELS: i64 = 4096 * 2304;
 
 /// Readies FFmpeg once for the process. Its own log stays quiet: what matters comes back as errors and is counted.
 fn init() {

@@ -7,8 +7,8 @@ use ffmpeg_next as ffmpeg;
 
 use super::Error;
 use super::blur::Blur;
-use super::decode::Source;
 use super::scale::{Scaler, Shape, View};
+use super::source::Source;
 use crate::media::frame::{Plane, Range, Storage};
 use crate::media::{Colour, Picture, Pool, Resolution};
 

@@ -9,6 +9,8 @@ use ffmpeg_next as ffmpeg;
 
 use super::*;
 use crate::codec::Fitting;
+use crate::media::frame::{Matrix, Range};
+use crate::media::{Colour, Resolution};
 
 /// Coded by FFmpeg's encoders: picture n is grey, of luma `luma` + n.
 #[derive(Clone, Copy)]

@@ -14,7 +14,7 @@ use super::doctor::loudness::Loudness;
 use super::doctor::signs::{Signs, Sound};
 use super::doctor::{Advice, Doctor};
 use super::on_air::About;
-use crate::codec::decode::Source;
+use crate::codec::Source;
 use crate::ingest::SourceInfo;
 use crate::media::access_unit::AccessUnit;
 use crate::media::frame::{Matrix, Range};

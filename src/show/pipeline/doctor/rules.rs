@@ -368,7 +368,7 @@ const MORE_PIXELS: f64 = 2.0;
 mod tests {
     use super::super::signs::{Arrival, Bitrate, Cadence, Sound};
     use super::*;
-    use crate::codec::decode::Source;
+    use crate::codec::Source;
     use crate::media::{Colour, Resolution};
 
     /// A stream as it should be: 720p30, a keyframe every two seconds, 2500 kbit/s, sound.

@@ -1,6 +1,6 @@
 //! What was measured of a publication: plain numbers for the rules.
 
-use crate::codec::decode::Source;
+use crate::codec::Source;
 use crate::ingest::Protocol;
 use crate::media::Resolution;
 use crate::media::access_unit::VideoCodec;
