@@ -157,7 +157,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(products::put, products::get, products::delete))
         .routes(routes!(products::put_image, products::delete_image))
         .routes(routes!(themes::list))
-        .routes(routes!(still::get))
+        .routes(routes!(still::get, still::post))
         .routes(routes!(stage::get))
         .routes(routes!(stage::undo))
         .routes(routes!(stage::put_layer, stage::get_layer, stage::delete_layer))

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Problem;
 use super::cue::CueBody;
 use super::expect::{Expected, Tagged};
-use crate::show::stage::{Content, Layer};
+use super::warnings::{self, Warning};
+use super::{Api, Problem};
+use crate::show::stage::{Change, Content, Layer};
 use crate::show::state::Event;
 use crate::show::{Command, Done, Handle};
 
@@ -33,6 +34,9 @@ pub(super) struct Changed {
     pub(super) cue: Option<CueBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<Undone>,
+    /// What of its words will not look as it was meant to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// When a countdown reaches zero: the first frame at or after it shows what holds then.
@@ -65,7 +69,17 @@ pub(super) struct Undone {
 }
 
 /// Carries out a change of the stage, and tells what came of it.
-pub(super) async fn change(show: &Handle, expected: &Expected, command: Command) -> Result<Tagged<Changed>, Problem> {
+pub(super) async fn change(
+    api: &Api,
+    show: &Handle,
+    expected: &Expected,
+    command: Command,
+) -> Result<Tagged<Changed>, Problem> {
+    let words = match &command {
+        Command::Stage { changes } | Command::Schedule { changes, .. } => changes.as_slice(),
+        _ => &[],
+    };
+    let words: Vec<String> = words.iter().flat_map(Change::texts).map(str::to_owned).collect();
     let Done { rev, events, on_picture, .. } = expected.run(show, command).await.map_err(of_stage)?;
     let mut changed = Changed {
         rev: on_picture.map_or(rev, |on_picture| on_picture.rev),
@@ -75,6 +89,8 @@ pub(super) async fn change(show: &Handle, expected: &Expected, command: Command)
         end: None,
         cue: None,
         undone: None,
+        // After the change: the picture waits for no font.
+        warnings: warnings::of_texts(api, &words.iter().map(String::as_str).collect::<Vec<_>>()).await,
     };
     for event in events {
         match event {
@@ -97,6 +113,6 @@ pub(super) async fn change(show: &Handle, expected: &Expected, command: Command)
 }
 
 /// Here a product is named by the body, so one that is not there is a wrong value, not a wrong address.
-fn of_stage(problem: Problem) -> Problem {
+pub(super) fn of_stage(problem: Problem) -> Problem {
     if problem.is("unknown-product") { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
 }

@@ -13,6 +13,33 @@ use crate::show::Handle;
 use crate::show::cues::Cue;
 use crate::show::stage::{Change, Layer};
 
+/// Changes of the stage that take place together: one revision, one frame. At once without `at` and `at_media`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CuePost {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+    /// The same in 90 kHz ticks of the show's media time.
+    #[serde(default)]
+    at_media: Option<i64>,
+    /// What operators call it; not on the picture.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 40)]
+    label: Option<Label>,
+    /// 1 to 16, each of another layer. Either `put` with a `value`, or `delete`.
+    #[schema(min_items = 1, max_items = 16)]
+    changes: Vec<ChangeBody>,
+}
+
+/// A cue that is asked for.
+pub(super) struct Wanted {
+    /// At once when absent.
+    pub(super) at: Option<Timestamp>,
+    pub(super) label: Option<Label>,
+    pub(super) changes: Vec<Change>,
+}
+
 /// `{"put": "card", "value": {"product": "lipstick"}}` or `{"delete": "countdown"}`.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +106,17 @@ impl ChangeBody {
             }
             _ => Err(Problem::invalid("invalid", "a change is either put with a value, or delete").in_field("put")),
         }
+    }
+}
+
+impl CuePost {
+    pub(super) fn read(self, show: &Handle) -> Result<Wanted, Problem> {
+        let at = moment(show, Moment { at: self.at, at_media: self.at_media })?;
+        let change = |(index, change): (usize, ChangeBody)| {
+            change.read().map_err(|problem| problem.under(&format!("changes[{index}]")))
+        };
+        let changes = self.changes.into_iter().enumerate().map(change).collect::<Result<_, _>>()?;
+        Ok(Wanted { at, label: self.label, changes })
     }
 }
 

@@ -4,39 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::Body;
 use super::changed::{Changed, change};
-use super::cue::{ChangeBody, CueBody, moment};
+use super::cue::{CueBody, CuePost, Wanted};
 use super::expect::{Expect, Expected, Tagged};
-use super::layers::Moment;
+use super::warnings::Warning;
 use super::{Api, Problem};
-use crate::commerce::line::Label;
+use crate::show::Command;
 use crate::show::cues::CueId;
-use crate::show::{Command, Handle};
-
-/// Changes of the stage that take place together: one revision, one frame. At once without `at` and `at_media`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CuePost {
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    at: Option<Timestamp>,
-    /// The same in 90 kHz ticks of the show's media time.
-    #[serde(default)]
-    at_media: Option<i64>,
-    /// What operators call it; not on the picture.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 40)]
-    label: Option<Label>,
-    /// 1 to 16, each of another layer. Either `put` with a `value`, or `delete`.
-    #[schema(min_items = 1, max_items = 16)]
-    changes: Vec<ChangeBody>,
-}
 
 /// A cue that could not take place when its time came.
 #[derive(Serialize, ToSchema)]
@@ -54,20 +33,6 @@ pub(super) struct List {
     cues: Vec<CueBody>,
     /// The last ones that could not take place when their time came, the newest last.
     dropped: Vec<DroppedCue>,
-}
-
-impl CuePost {
-    fn read(self, show: &Handle) -> Result<Command, Problem> {
-        let at = moment(show, Moment { at: self.at, at_media: self.at_media })?;
-        let change = |(index, change): (usize, ChangeBody)| {
-            change.read().map_err(|problem| problem.under(&format!("changes[{index}]")))
-        };
-        let changes = self.changes.into_iter().enumerate().map(change).collect::<Result<_, _>>()?;
-        Ok(match at {
-            None => Command::Stage { changes },
-            Some(at) => Command::Schedule { at, label: self.label, changes },
-        })
-    }
 }
 
 /// The cues that wait, in the order in which they take place.
@@ -98,7 +63,7 @@ pub(super) async fn list(
     params(("show" = String, Path), Expect),
     request_body = CuePost,
     responses(
-        (status = 201, body = CueBody, description = "It waits"),
+        (status = 201, body = Waiting, description = "It waits"),
         (status = 200, body = Changed, description = "Without a time: it took place"),
         (status = 202, body = Changed, description = "Without a time: done, and not on the picture yet"),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
@@ -111,18 +76,37 @@ pub(super) async fn post(
     Body(body): Body<CuePost>,
 ) -> Result<Tagged<Posted>, Problem> {
     let show = api.show(&show)?;
-    let Tagged { status, rev, body: mut changed } = change(&show, &expected, body.read(&show)?).await?;
+    let Wanted { at, label, changes } = body.read(&show)?;
+    let command = match at {
+        None => Command::Stage { changes },
+        Some(at) => Command::Schedule { at, label, changes },
+    };
+    let Tagged { status, rev, body: mut changed } = change(&api, &show, &expected, command).await?;
     Ok(match changed.cue.take() {
-        Some(cue) => Tagged { status: StatusCode::CREATED, rev, body: Posted::Waits(cue) },
+        Some(cue) => Tagged {
+            status: StatusCode::CREATED,
+            rev,
+            body: Posted::Waits(Waiting { cue, warnings: changed.warnings }),
+        },
         None => Tagged { status, rev, body: Posted::TookPlace(Box::new(changed)) },
     })
+}
+
+/// A cue that was taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Waiting {
+    #[serde(flatten)]
+    cue: CueBody,
+    /// What of its words will not look as it was meant to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// What became of changes that were posted.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Posted {
-    Waits(CueBody),
+    Waits(Waiting),
     TookPlace(Box<Changed>),
 }
 
@@ -161,7 +145,7 @@ pub(super) async fn now(
     expected: Expected,
 ) -> Result<Tagged<Changed>, Problem> {
     let cue = cue_id(&cue)?;
-    change(&api.show(&show)?, &expected, Command::RunCue { cue }).await
+    change(&api, &api.show(&show)?, &expected, Command::RunCue { cue }).await
 }
 
 fn cue_id(id: &str) -> Result<CueId, Problem> {

@@ -133,8 +133,8 @@ pub(super) async fn put_layer(
     let (put, at) = layers::read(layer, &value)?;
     let by_seconds = value.get("seconds").is_some();
     let changed = match moment(&show, at)? {
-        None => change(&show, &expected, Command::Stage { changes: vec![put] }).await,
-        Some(at) => change(&show, &expected, Command::Schedule { at, label: None, changes: vec![put] }).await,
+        None => change(&api, &show, &expected, Command::Stage { changes: vec![put] }).await,
+        Some(at) => change(&api, &show, &expected, Command::Schedule { at, label: None, changes: vec![put] }).await,
     };
     changed.map_err(|problem| if by_seconds { problem.rename_field("ends_at", "seconds") } else { problem })
 }
@@ -154,7 +154,7 @@ pub(super) async fn delete_layer(
     expected: Expected,
 ) -> Result<Tagged<Changed>, Problem> {
     let layer = layer_of(&layer)?;
-    change(&api.show(&show)?, &expected, Command::Stage { changes: vec![Change::Delete(layer)] }).await
+    change(&api, &api.show(&show)?, &expected, Command::Stage { changes: vec![Change::Delete(layer)] }).await
 }
 
 /// Takes back the last change of the stage that was not taken back yet: twice goes further back, up to 20. Products and
@@ -174,7 +174,7 @@ pub(super) async fn undo(
     Path(show): Path<String>,
     expected: Expected,
 ) -> Result<Tagged<Changed>, Problem> {
-    change(&api.show(&show)?, &expected, Command::Undo).await
+    change(&api, &api.show(&show)?, &expected, Command::Undo).await
 }
 
 pub(super) fn layer_of(name: &str) -> Result<Layer, Problem> {

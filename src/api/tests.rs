@@ -104,6 +104,10 @@ impl Face {
         self.ask(Method::PUT, path, body.to_string(), "application/json").await
     }
 
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask(Method::POST, path, body.to_string(), "application/json").await
+    }
+
     async fn get(&self, path: &str) -> Answer {
         self.send(authorized(Method::GET, path).body(Body::empty()).unwrap()).await
     }
@@ -422,7 +426,7 @@ async fn a_picture_is_fetched_by_its_address_from_the_open_internet_only() {
 }
 
 #[tokio::test]
-async fn characters_that_no_font_has_are_told_when_a_product_is_put() {
+async fn characters_that_no_font_has_are_told_when_a_text_is_put() {
     let face = Face::selling().await;
     let product = "/api/v1/shows/demo/products/lipstick";
     let titled = |title: &str| json!({ "title": title, "price": { "minor": 2490, "currency": "USD" } });
@@ -434,6 +438,13 @@ async fn characters_that_no_font_has_are_told_when_a_product_is_put() {
     assert!(face.get("/api/v1/shows/demo/health").await.json()["warnings"].is_null(), "it is not on the picture");
     face.put("/api/v1/shows/demo/stage/card", json!({ "product": "lipstick" })).await;
     assert_eq!(face.get("/api/v1/shows/demo/health").await.json()["warnings"][0], warning);
+    // Other words are told when they are put, and when their cue is.
+    face.delete("/api/v1/shows/demo/stage/card").await;
+    let banner = json!({ "title": "Sale \u{905}\u{906}" });
+    assert_eq!(face.put("/api/v1/shows/demo/stage/banner", banner.clone()).await.json()["warnings"][0], warning);
+    assert_eq!(face.get("/api/v1/shows/demo/health").await.json()["warnings"][0], warning);
+    let cue = json!({ "at_media": 900_000_000, "changes": [{ "put": "banner", "value": banner }] });
+    assert_eq!(face.post("/api/v1/shows/demo/cues", cue).await.json()["warnings"][0], warning);
     face.shows.shutdown().await;
 }
 
@@ -562,9 +573,34 @@ async fn a_still_shows_the_stage_at_any_moment() {
     let (_, over) = still(&format!("at={ends}")).await;
     assert_eq!(before.headers["hawker-media-time"], (ends - 1).to_string());
     assert!(running != now && running != over, "digits, then the price");
-    // The old look fades away over the new one.
+    // Stills show everything at rest.
     let later = still(&format!("at={}", ends + 90_000)).await.1;
-    assert!(later != over && later == still(&format!("at={}", ends + 90_000_000)).await.1);
+    assert!(later == over && later == still(&format!("at={}", ends + 90_000_000)).await.1);
+
+    // A cue that waits is there at its moment; one that was not given yet can be looked at before.
+    let banner = json!({ "put": "banner", "value": { "title": "Now half price" } });
+    let at_media = ends + 900_000;
+    let tried = async |body: Value| {
+        let path = "/api/v1/shows/demo/still";
+        let answer = face.post(path, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        image::load_from_memory(&answer.body).unwrap().into_rgb8()
+    };
+    let preview = tried(json!({ "at_media": at_media, "changes": [banner] })).await;
+    assert!(preview != later);
+    assert!(tried(json!({ "changes": [{ "delete": "card" }] })).await != running);
+    assert!(still(&format!("at={at_media}")).await.1 == later, "nothing was changed");
+    face.post("/api/v1/shows/demo/cues", json!({ "at_media": at_media, "changes": [banner] })).await;
+    assert!(still(&format!("at={at_media}")).await.1 == preview);
+    assert!(still(&format!("at={}", at_media - 90_000)).await.1 == later);
+    for (body, status, field) in [
+        (json!({ "at_media": 1, "changes": [banner] }), 422, "at"),
+        (json!({ "changes": [{ "put": "card", "value": { "product": "nobody" } }] }), 422, "product"),
+        (json!({ "changes": [] }), 422, "changes"),
+    ] {
+        let answer = face.post("/api/v1/shows/demo/still", body).await.problem();
+        assert_eq!((answer.0, &*answer.2), (status, field));
+    }
 
     for (query, status, field) in [
         ("at=-1", 422, "at"),

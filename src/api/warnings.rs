@@ -24,6 +24,9 @@ pub(super) struct Warning {
 
 /// What no font has of some texts.
 pub(super) async fn of_texts(api: &Api, texts: &[&str]) -> Vec<Warning> {
+    if texts.is_empty() {
+        return Vec::new();
+    }
     let (painter, text) = (api.shows.painter().clone(), texts.join("\n"));
     // Fonts may be read for it: tens of megabytes, once.
     let gaps = tokio::task::spawn_blocking(move || painter.missing_in(&text)).await;
@@ -32,11 +35,8 @@ pub(super) async fn of_texts(api: &Api, texts: &[&str]) -> Vec<Warning> {
 
 /// What no font has of the texts that a show has on its picture.
 pub(super) async fn of_stage(api: &Api, state: &State) -> Vec<Warning> {
-    let countdown = state.stage.countdown.as_ref();
-    let staged = state.stage.card.iter().chain(countdown.map(|countdown| &countdown.product));
-    let titles = staged.filter_map(|id| state.catalog.get(id)).map(|item| item.product.title.as_str());
-    let label = countdown.and_then(|countdown| countdown.label.as_ref()).map(|label| label.as_str());
-    let texts: Vec<&str> = titles.chain(label).chain([state.title.as_str()]).collect();
+    let staged = state.texts();
+    let texts: Vec<&str> = staged.iter().map(String::as_str).chain([state.title.as_str()]).collect();
     of_texts(api, &texts).await
 }
 

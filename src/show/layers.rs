@@ -326,7 +326,7 @@ mod tests {
 
     /// With more on the stage.
     fn with(state: &State, changes: &[Change]) -> State {
-        state.with(changes, state.epoch).unwrap()
+        state.with(changes, state.epoch, state.epoch).unwrap()
     }
 
     fn panel(panel: Panel) -> Change {

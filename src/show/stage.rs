@@ -199,6 +199,15 @@ impl Change {
         }
     }
 
+    /// The words in it that whoever asks for it chose.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Change::Put { value: Put::Countdown { label, .. } | Put::Ladder { label, .. }, .. } => texts(label),
+            Change::Put { value: Put::Panel(panel), .. } => panel.texts(),
+            Change::Put { value: Put::Card { .. }, .. } | Change::Delete(_) => Vec::new(),
+        }
+    }
+
     /// What it leaves on its layer when it takes place `at` a moment.
     pub fn placed(&self, at: Timestamp) -> Option<Placed> {
         match self {
@@ -234,6 +243,17 @@ impl Put {
     }
 }
 
+impl Content {
+    /// The words in it that are not its products'.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Content::Card(_) => Vec::new(),
+            Content::Countdown(Countdown { label, .. }) | Content::Ladder(Ladder { label, .. }) => texts(label),
+            Content::Panel(panel) => panel.texts(),
+        }
+    }
+}
+
 impl Panel {
     pub const MOST_ITEMS: usize = 10;
     pub const MOST_QUEUED: usize = 3;
@@ -258,6 +278,24 @@ impl Panel {
             Panel::Ticker { .. } | Panel::Coupon { .. } | Panel::Banner { .. } | Panel::Watermark { .. } => Vec::new(),
         }
     }
+
+    fn texts(&self) -> Vec<&str> {
+        match self {
+            Panel::Ticker { items } => items.iter().map(Sentence::as_str).collect(),
+            Panel::Coupon { code, text, note } => {
+                [code.as_str(), text.as_str()].into_iter().chain(note.as_ref().map(Heading::as_str)).collect()
+            }
+            Panel::Banner { title, text } => {
+                std::iter::once(title.as_str()).chain(text.as_ref().map(Sentence::as_str)).collect()
+            }
+            Panel::Watermark { text } => texts(text),
+            Panel::Stock { .. } | Panel::Sold { .. } | Panel::SoldOut { .. } | Panel::Queue { .. } => Vec::new(),
+        }
+    }
+}
+
+fn texts(label: &Option<Label>) -> Vec<&str> {
+    label.iter().map(Label::as_str).collect()
 }
 
 impl When {

@@ -53,10 +53,12 @@ impl Studio {
 }
 
 impl Handle {
-    /// Shows what a state puts on the picture: over the newest picture that came, over a neutral ground before the first one.
-    /// The state need not be the show's own.
+    /// Shows what a state puts on the picture at a moment, with what time brings until then: over the newest picture that came,
+    /// over a neutral ground before the first one. The state need not be the show's own.
     pub async fn still(&self, state: Arc<State>, wanted: Wanted) -> Result<Shot, Error> {
         let studio = &self.inner.studio;
+        let (at, rev) = (wanted.at.unwrap_or_else(|| self.inner.clock.now()), state.rev);
+        let state = state.at(self.wall_at(at));
         let turn = async {
             // Its own first: who waits behind the same show keeps no place from other shows.
             let own = studio.own.clone().acquire_owned().await;
@@ -74,16 +76,23 @@ impl Handle {
             let _turn = turn;
             let photos =
                 photos.into_iter().filter_map(|(hash, bytes)| Some((hash, Arc::new(Photo::decode(&bytes).ok()?))));
-            show.shoot(&painter, &state, &photos.collect(), wanted)
+            let bytes = show.shoot(&painter, &state, &photos.collect(), at, wanted)?;
+            Ok(Shot { rev, at, format: wanted.format, bytes })
         };
         let broke_off = |_| Error::Still { reason: "painting broke off: see the server's log".to_owned() };
         tokio::task::spawn_blocking(make).await.map_err(broke_off)?
     }
 
-    fn shoot(&self, painter: &Painter, state: &State, photos: &layers::Photos, wanted: Wanted) -> Result<Shot, Error> {
+    fn shoot(
+        &self,
+        painter: &Painter,
+        state: &State,
+        photos: &layers::Photos,
+        at: MediaTime,
+        wanted: Wanted,
+    ) -> Result<Vec<u8>, Error> {
         let failed = |error: &dyn std::error::Error| Error::Still { reason: error.to_string() };
         let (stages, clock) = (&self.inner.stages, &self.inner.clock);
-        let at = wanted.at.unwrap_or_else(|| clock.now());
         let newest = stages.picture();
         let ground = if *stages.on_air().borrow() { Ground::Live } else { Ground::Slate };
         let welcome = newest.is_none().then_some(if state.opened { Welcome::BackSoon } else { Welcome::StartingSoon });
@@ -102,8 +111,7 @@ impl Handle {
         if let Some(width) = wanted.width {
             still = still.narrowed(width);
         }
-        let bytes = still.encode(wanted.format).map_err(|error| failed(&error))?;
-        Ok(Shot { rev: state.rev, at, format: wanted.format, bytes })
+        still.encode(wanted.format).map_err(|error| failed(&error))
     }
 }
 

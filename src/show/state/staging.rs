@@ -62,8 +62,21 @@ impl State {
         staged
     }
 
-    /// The state after changes that take place `at` a moment, with what time brings until then. Nothing is committed.
-    pub fn with(&self, changes: &[Change], at: Timestamp) -> Result<State, Refused> {
+    /// Every text on the stage that somebody wrote.
+    pub fn texts(&self) -> Vec<String> {
+        let titles = self.staged().into_iter().filter_map(|id| self.catalog.get(id));
+        let titles = titles.map(|item| item.product.title.as_str().to_owned());
+        let placed = Layer::ALL.into_iter().filter_map(|layer| self.layer(layer));
+        let own = placed.flat_map(|placed| placed.content.texts().into_iter().map(str::to_owned).collect::<Vec<_>>());
+        titles.chain(own).collect()
+    }
+
+    /// The state after changes that take place `at` a moment from `now` on, with what time brings until then. Nothing is committed.
+    pub fn with(&self, changes: &[Change], at: Timestamp, now: Timestamp) -> Result<State, Refused> {
+        if at < now {
+            return Err(Refused::CuePast { seen: at });
+        }
+        near(at, now)?;
         let mut state = self.at(at);
         let changes = state.effective(changes, at)?;
         if !changes.is_empty() {
@@ -229,9 +242,7 @@ impl State {
         if at <= now {
             return Err(Refused::CuePast { seen: at });
         }
-        if at.duration_since(now) > SignedDuration::try_from(Cues::FARTHEST).unwrap_or_default() {
-            return Err(Refused::CueFar { seen: at });
-        }
+        near(at, now)?;
         if self.cues.pending().len() >= Cues::MOST {
             return Err(Refused::CuesFull);
         }
@@ -333,4 +344,10 @@ impl State {
             self.stock_total = self.stock_total.max(stock);
         }
     }
+}
+
+/// Refuses what lies too far ahead for a cue.
+fn near(at: Timestamp, now: Timestamp) -> Result<(), Refused> {
+    let far = at.duration_since(now) > SignedDuration::try_from(Cues::FARTHEST).unwrap_or_default();
+    if far { Err(Refused::CueFar { seen: at }) } else { Ok(()) }
 }

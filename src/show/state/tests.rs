@@ -475,8 +475,8 @@ fn an_undo_brings_no_ended_price_back() {
 fn what_would_be_is_told_without_being_done() {
     let state = state_with([put("a", 2490), cue(10, [banner("One")])]);
     let before = state.clone();
-    let with = state.with(&[Change::card(id("a"))], after(20)).unwrap();
+    let with = state.with(&[Change::card(id("a"))], after(20), after(1)).unwrap();
     assert!(with.stage.card.is_some() && with.panels.contains_key(&Layer::Banner));
-    assert!(matches!(state.with(&[Change::card(id("b"))], after(20)), Err(Refused::UnknownProduct { .. })));
+    assert!(matches!(state.with(&[Change::card(id("b"))], after(20), after(1)), Err(Refused::UnknownProduct { .. })));
     assert_eq!(state, before);
 }
