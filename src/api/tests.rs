@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::ingest::whip;
-use crate::media::{Colour, ManualClock, Pool, Resolution};
+use crate::media::{Colour, ManualClock, MediaTime, Pool, Resolution};
 use crate::show::rehearsal;
 
 const TOKEN: &str = "an-admin-token";
@@ -592,6 +592,15 @@ async fn a_still_shows_the_stage_at_any_moment() {
     assert!(still(&format!("at={at_media}")).await.1 == later, "nothing was changed");
     face.post("/api/v1/shows/demo/cues", json!({ "at_media": at_media, "changes": [banner] })).await;
     assert!(still(&format!("at={at_media}")).await.1 == preview);
+    // Whatever fraction of a tick its time has.
+    let show = face.shows.get(&show_id("demo").unwrap()).unwrap();
+    let beyond = show.wall_at(MediaTime::from_ticks(at_media + 900_000)).as_nanosecond();
+    for nanos in [1, 3_000, 5_000, 8_000, 11_000] {
+        let at = jiff::Timestamp::from_nanosecond(beyond + nanos).unwrap().to_string();
+        let cue = face.post("/api/v1/shows/demo/cues", json!({ "at": at, "changes": [{ "delete": "banner" }] })).await.json();
+        assert!(still(&format!("at={}", cue["at_media"])).await.1 == later, "{cue}");
+        face.delete(&format!("/api/v1/shows/demo/cues/{}", cue["id"].as_str().unwrap())).await;
+    }
     assert!(still(&format!("at={}", at_media - 90_000)).await.1 == later);
     for (body, status, field) in [
         (json!({ "at_media": 1, "changes": [banner] }), 422, "at"),

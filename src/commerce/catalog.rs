@@ -180,6 +180,10 @@ impl WebUrl {
             return Err(NotAWebUrl::Long { seen: text.len() });
         }
         let url = Url::parse(text)?;
+        // As it is kept and sent: a letter beyond ASCII has become several characters.
+        if url.as_str().len() > WebUrl::MAX_LENGTH {
+            return Err(NotAWebUrl::Long { seen: url.as_str().len() });
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NotAWebUrl::Scheme { seen: url.scheme().chars().take(40).collect() });
         }
@@ -226,6 +230,11 @@ mod tests {
         assert!(matches!(WebUrl::parse("https://me:secret@shop.example/"), Err(NotAWebUrl::Credentials)));
         assert!(matches!(WebUrl::parse("/lipstick"), Err(NotAWebUrl::Malformed(_))));
         assert!(matches!(WebUrl::parse(&format!("https://a/{}", "x".repeat(2000))), Err(NotAWebUrl::Long { .. })));
+        let thai = |letters| WebUrl::parse(&format!("https://shop.example/{}", "ก".repeat(letters)));
+        assert!(matches!(thai(221), Err(NotAWebUrl::Long { seen: 2010 })));
+        // What is taken is taken again from the log.
+        let longest = thai(219).unwrap();
+        assert_eq!(WebUrl::try_from(String::from(longest.clone())).unwrap(), longest);
     }
 
     #[test]

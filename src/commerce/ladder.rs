@@ -75,11 +75,6 @@ impl Ladder {
         }
         Ok(())
     }
-
-    /// Whether it is gone.
-    pub fn left(&self, at: Timestamp) -> bool {
-        self.until.is_some_and(|until| at >= until)
-    }
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {

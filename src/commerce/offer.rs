@@ -48,7 +48,7 @@ impl Stage {
     /// A product's prices over time as they stand now, in order, without gaps.
     pub fn terms(&self, id: &ProductId, product: &Product) -> Vec<Term> {
         let regular = Price { now: product.price, regular: None, sold_out: product.sold_out() };
-        let running = self.countdown.as_ref().filter(|countdown| countdown.product == *id && !self.expired);
+        let running = self.countdown.as_ref().filter(|_| self.counts_down(id));
         let Some(countdown) = running else {
             return match self.ladder.as_ref().filter(|ladder| ladder.product == *id) {
                 Some(ladder) => rungs(ladder, regular),
@@ -72,13 +72,12 @@ impl Stage {
 
     /// Whether a countdown or a ladder holds a product's price, so that it may not be changed under it.
     pub fn holds(&self, id: &ProductId) -> bool {
-        let counted = !self.expired && self.countdown.as_ref().is_some_and(|countdown| countdown.product == *id);
-        counted || self.ladder.as_ref().is_some_and(|ladder| ladder.product == *id)
+        self.counts_down(id) || self.ladder.as_ref().is_some_and(|ladder| ladder.product == *id)
     }
 
-    /// The countdown whose end has come, and is still to be taken into the catalog.
-    pub fn due(&self, now: Timestamp) -> Option<&Countdown> {
-        self.countdown.as_ref().filter(|countdown| !self.expired && countdown.ended(now))
+    /// Whether a product has a countdown that has not ended.
+    pub fn counts_down(&self, id: &ProductId) -> bool {
+        !self.expired && self.countdown.as_ref().is_some_and(|countdown| countdown.product == *id)
     }
 }
 

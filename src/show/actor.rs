@@ -53,6 +53,9 @@ const UNSEEN: Duration = Duration::from_secs(3);
 /// what a change in between makes paint anew.
 const AHEAD: Duration = Duration::from_secs(2);
 
+/// How far beyond that is looked then: what comes close behind a cue is painted with it, not after it.
+const BEYOND: Duration = Duration::from_secs(2);
+
 /// Scenes armed ahead at a time; cues that come faster are seen a little late.
 const MOST_AHEAD: usize = 16;
 
@@ -102,6 +105,10 @@ struct Running {
     /// Everything that time brings until then is painted, or being painted.
     foreseen: Timestamp,
     waiters: Vec<Waiter>,
+    /// When viewers were last told what is on the picture.
+    told: MediaTime,
+    /// What went by while nobody was there is in the log.
+    awake: bool,
     /// After a failed commit, when to try again.
     retry_at: Option<Instant>,
 }
@@ -148,10 +155,12 @@ impl Actor {
             ahead: Vec::new(),
             foreseen: Timestamp::MIN,
             waiters: Vec::new(),
+            told: self.clock.now(),
+            awake: false,
             retry_at: None,
         };
         self.set_sources();
-        self.take_in(&mut running, Command::Wake, self.wall()).await;
+        self.take_in(&mut running, self.wall()).await;
         self.take_in_air(&mut running).await;
         self.paint(&mut running).await;
 
@@ -208,7 +217,7 @@ impl Actor {
         }
         let (is_stage, is_end) = (command.is_stage(), matches!(command, Command::Delete));
         if let (Command::SetImage { image, .. }, Some(photo)) = (&command, photo) {
-            self.keep_photo(running, *image, photo);
+            self.keep_photo(running, *image, photo, &layers::photos_of(&self.state).collect::<Vec<_>>());
         }
         let before = self.state.clone();
         let outcome = match self.state.decide(command, self.wall()) {
@@ -285,15 +294,16 @@ impl Actor {
 
     /// Asks for a scene of the state as it is, and for those of what time brings next.
     async fn paint(&self, running: &mut Running) {
-        let horizon = later(self.wall(), AHEAD);
+        let horizon = later(self.wall(), AHEAD + BEYOND);
         let mut programme = vec![(self.state.clone(), None)];
         programme.extend(self.foresee(horizon).into_iter().map(|(at, state)| (state, Some(at))));
         running.foreseen = horizon;
-        for hash in programme.iter().flat_map(|(state, _)| layers::photos_of(state)).collect::<Vec<_>>() {
-            if !running.photos.contains_key(&hash)
-                && let Some(photo) = self.load_photo(hash).await
+        let needed: Vec<ImageHash> = programme.iter().flat_map(|(state, _)| layers::photos_of(state)).collect();
+        for hash in &needed {
+            if !running.photos.contains_key(hash)
+                && let Some(photo) = self.load_photo(*hash).await
             {
-                self.keep_photo(running, hash, photo);
+                self.keep_photo(running, *hash, photo, &needed);
             }
         }
         let resolution = self.state.canvas.resolution_for(*running.source.borrow_and_update());
@@ -359,6 +369,7 @@ impl Actor {
                 self.feed.announce(Announcement::of(parts, &self.clock));
             };
             let from = self.stages.arm(scene.clone(), not_before, &mut announce);
+            running.told = self.clock.now();
             tracing::info!(show = %self.id, rev, %from, "a scene is armed");
             together.push(Armed { state, scene, from });
         }
@@ -394,7 +405,10 @@ impl Actor {
     /// Commits what time has brought, and has what it brings next painted ahead.
     async fn take_in_time(&mut self, running: &mut Running) {
         let now = self.wall();
-        self.take_in(running, Command::Tick, now).await;
+        self.take_in(running, now).await;
+        if running.armed.is_some() && self.clock.now().since(running.told) >= Announcement::HOLDS {
+            self.tell(running);
+        }
         let ahead = later(now, AHEAD);
         if self.state.next_due().is_some_and(|due| running.foreseen < due.at && due.at <= ahead) {
             self.paint(running).await;
@@ -406,20 +420,25 @@ impl Actor {
         let shown = *running.shown.borrow();
         let seen = running.ahead.iter().rfind(|armed| armed.state.rev == shown.rev && armed.from <= shown.at);
         let Some(moment) = seen.map(|armed| Timestamp::try_from(self.clock.wall(armed.from))) else { return };
-        self.take_in(running, Command::Tick, moment.unwrap_or(Timestamp::MIN).max(self.wall())).await;
+        self.take_in(running, moment.unwrap_or(Timestamp::MIN).max(self.wall())).await;
     }
 
     /// Commits what time has brought until a moment. What was foreseen is on the picture already, and needs nothing.
-    async fn take_in(&mut self, running: &mut Running, command: Command, until: Timestamp) {
+    async fn take_in(&mut self, running: &mut Running, until: Timestamp) {
         let due = self.state.next_due().is_some_and(|due| due.at <= until);
+        running.awake |= !due;
         if !due || running.retry_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let before = self.state.rev;
         // Cannot be refused: it asks for nothing.
+        let command = if running.awake { Command::Tick } else { Command::Wake };
         let events = self.state.decide(command, until).unwrap_or_default();
         running.retry_at = match self.commit(events).await {
-            Ok(()) => None,
+            Ok(()) => {
+                running.awake = true;
+                None
+            }
             Err(error) => {
                 tracing::error!(show = %self.id, %error, "what time has brought is not in the log yet");
                 Some(Instant::now() + RETRY)
@@ -434,12 +453,20 @@ impl Actor {
                 if let Some(armed) = std::mem::replace(&mut running.ahead, later).pop() {
                     running.show(armed);
                 }
-                let parts = running.armed.iter().chain(&running.ahead);
-                let parts = parts.map(|armed| (&*armed.state, &*armed.scene, armed.from));
-                self.feed.announce(Announcement::of(parts, &self.clock));
+                self.tell(running);
             }
             None => self.paint(running).await,
         }
+    }
+
+    /// Tells viewers anew what is on the picture, and what follows.
+    fn tell(&self, running: &mut Running) {
+        running.told = self.clock.now();
+        // Whatever was on the picture for long is as good as new.
+        let oldest = running.told - Announcement::HOLDS;
+        let parts = running.armed.iter().chain(&running.ahead);
+        let parts = parts.map(|armed| (&*armed.state, &*armed.scene, armed.from.max(oldest)));
+        self.feed.announce(Announcement::of(parts, &self.clock));
     }
 
     /// Takes the welcome away when the first publisher is on air.
@@ -479,7 +506,7 @@ impl Actor {
             left.max(running.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
         });
         // Not below a millisecond: an end that rounds to just before now is looked at again, not spun upon.
-        deadlines.chain(due).min().unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(1))
+        deadlines.chain(due).fold(Announcement::HOLDS, Duration::min).max(Duration::from_millis(1))
     }
 
     async fn load_photo(&self, hash: ImageHash) -> Option<Arc<Photo>> {
@@ -500,10 +527,9 @@ impl Actor {
         }
     }
 
-    fn keep_photo(&self, running: &mut Running, hash: ImageHash, photo: Arc<Photo>) {
+    fn keep_photo(&self, running: &mut Running, hash: ImageHash, photo: Arc<Photo>, needed: &[ImageHash]) {
         if running.photos.len() >= KEPT_PHOTOS {
-            let staged: Vec<_> = layers::photos_of(&self.state).collect();
-            running.photos.retain(|kept, _| staged.contains(kept));
+            running.photos.retain(|kept, _| needed.contains(kept));
         }
         running.photos.insert(hash, photo);
     }

@@ -1,5 +1,7 @@
 //! What viewers' pages are told about the picture before its first frame comes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,8 +10,8 @@ use super::layers::media_time;
 use super::locale;
 use super::state::State;
 use crate::commerce::catalog::ProductId;
-use crate::commerce::line::Title;
 use crate::commerce::money::Money;
+use crate::commerce::offer::Term;
 use crate::deliver::MAX_ANNOUNCEMENT;
 use crate::media::{MediaClock, MediaTime, RtpBase};
 use crate::overlay::{Hit, Scene};
@@ -32,7 +34,6 @@ pub struct Announcement<'a> {
 #[derive(Debug, Serialize)]
 pub struct Offer<'a> {
     pub product: &'a ProductId,
-    pub title: &'a Title,
     pub price: Money,
     /// The price as the picture shows it.
     pub text: String,
@@ -45,8 +46,6 @@ pub struct Offer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<u8>,
     pub sold_out: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<&'a str>,
     /// RTP timestamp of the first frame that it holds for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtp_from: Option<u32>,
@@ -64,25 +63,32 @@ pub struct Ending<'a> {
 }
 
 impl<'a> Announcement<'a> {
-    /// Of a scene that is about to be armed `from` a moment.
+    /// How long one holds: an RTP timestamp tells before from after within 6.6 hours only, so what lies further than
+    /// three times this ahead is left out, and told in good time by the same announcement made anew.
+    pub const HOLDS: Duration = Duration::from_secs(3600);
+
+    /// Of a scene that is shown `from` a moment.
     pub fn new(state: &'a State, scene: &Scene, from: MediaTime, clock: &MediaClock) -> Announcement<'a> {
         let base = RtpBase::new(state.rtp_base);
         let rtp = |at: Timestamp| base.video(media_time(clock, at));
+        let far = from + Announcement::HOLDS * 3;
+        let is_far = |at: Timestamp| media_time(clock, at) > far;
         let stage = &state.stage;
         let items = state.staged().into_iter().filter_map(|id| Some((id, state.catalog.get(id)?)));
         let offers = items.flat_map(|(id, item)| {
-            stage.terms(id, &item.product).into_iter().map(move |term| Offer {
+            let told = move |term: &Term| {
+                !term.from.is_some_and(is_far) && !term.until.is_some_and(|until| media_time(clock, until) <= from)
+            };
+            stage.terms(id, &item.product).into_iter().filter(told).map(move |term| Offer {
                 product: id,
-                title: &item.product.title,
                 price: term.price.now,
                 text: locale::price(state.locale, term.price.now),
                 regular: term.price.regular,
                 regular_text: term.price.regular.map(|regular| locale::price(state.locale, regular)),
                 discount: term.price.discount(),
                 sold_out: term.price.sold_out,
-                url: item.product.url.as_ref().map(|url| url.as_str()),
                 rtp_from: term.from.map(rtp),
-                rtp_until: term.until.map(rtp),
+                rtp_until: term.until.filter(|until| !is_far(*until)).map(rtp),
             })
         });
         let countdown = stage.countdown.as_ref().map(|countdown| Ending {
@@ -116,11 +122,10 @@ impl<'a> Announcement<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::commerce::line::Title;
     use crate::media::{Colour, ManualClock, Resolution};
     use crate::overlay::Canvas;
     use crate::show::settings::StreamKey;

@@ -83,7 +83,7 @@ pub enum Error {
     Canvas(Resolution, u32),
 }
 
-/// The first frame on which the newest revision was seen.
+/// The first frame on which the newest scene was seen: that of a new revision, or one that was painted anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     pub rev: u64,

@@ -5,6 +5,7 @@
 mod staging;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ pub struct State {
     pub theme: ThemeName,
     /// A publisher has been on air at least once.
     pub opened: bool,
-    pub catalog: Catalog,
+    /// Shared by the states that are tried out beside this one.
+    pub catalog: Arc<Catalog>,
     /// What is on the stage that prices depend on.
     pub stage: Stage,
     /// Everything else that is on the stage.
@@ -63,6 +65,8 @@ struct Past {
     rev: u64,
     /// The layers that it touched, whether something was put there, and what was there before.
     touched: Vec<(Layer, bool, Option<Placed>)>,
+    /// What the stock bar counted from before.
+    stock_total: u32,
 }
 
 /// The way in of a second source; either or both.
@@ -300,7 +304,7 @@ impl State {
             locale: Locale::default(),
             theme: ThemeName::default(),
             opened: false,
-            catalog: Catalog::default(),
+            catalog: Arc::default(),
             stage: Stage::default(),
             panels: BTreeMap::new(),
             until: BTreeMap::new(),
@@ -334,12 +338,12 @@ impl State {
             Event::ThemeChanged { theme } => self.theme = theme,
             Event::Opened => self.opened = true,
             Event::ProductPut { id, product } => {
-                self.catalog.put(id, product);
+                Arc::make_mut(&mut self.catalog).put(id, product);
                 self.count_stock();
             }
-            Event::ProductRemoved { id } => self.catalog.remove(&id),
-            Event::ImageSet { id, image } => self.catalog.set_image(&id, Some(image)),
-            Event::ImageRemoved { id } => self.catalog.set_image(&id, None),
+            Event::ProductRemoved { id } => Arc::make_mut(&mut self.catalog).remove(&id),
+            Event::ImageSet { id, image } => Arc::make_mut(&mut self.catalog).set_image(&id, Some(image)),
+            Event::ImageRemoved { id } => Arc::make_mut(&mut self.catalog).set_image(&id, None),
             Event::CardShown { product } => self.change_stage(&[Change::card(product)], self.epoch),
             Event::CardHidden => self.change_stage(&[Change::Delete(Layer::Card)], self.epoch),
             Event::CountdownStarted { countdown } => self.start_countdown(countdown),
@@ -349,7 +353,7 @@ impl State {
                 if let Some(countdown) = &self.stage.countdown
                     && countdown.then == Then::SoldOut
                 {
-                    self.catalog.set_stock(&countdown.product, Some(0));
+                    Arc::make_mut(&mut self.catalog).set_stock(&countdown.product, Some(0));
                 }
             }
             Event::Staged { at, changes, cue } => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -58,13 +59,14 @@ impl Handle {
     pub async fn still(&self, state: Arc<State>, wanted: Wanted) -> Result<Shot, Error> {
         let studio = &self.inner.studio;
         let (at, rev) = (wanted.at.unwrap_or_else(|| self.inner.clock.now()), state.rev);
-        let state = state.at(self.wall_at(at));
         let turn = async {
             // Its own first: who waits behind the same show keeps no place from other shows.
             let own = studio.own.clone().acquire_owned().await;
             (own, studio.all.clone().acquire_owned().await)
         };
         let turn = timeout(PATIENCE, turn).await.map_err(|_| Error::StillsBusy)?;
+        // A cue belongs to the tick nearest to it.
+        let state = state.at(self.wall_at(at).checked_add(HALF_TICK).unwrap_or(Timestamp::MAX));
         let mut photos = Vec::new();
         for hash in layers::photos_of(&state) {
             // A card whose picture is gone is shown without, as on air.
@@ -125,6 +127,8 @@ fn under(picture: &Arc<Picture>, canvas: Canvas, ground: Ground) -> Result<Arc<P
     }
 }
 
+/// Of media time.
+const HALF_TICK: Duration = Duration::from_nanos(5_556);
 /// How long a still waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -188,7 +188,7 @@ fn painter(folder: &Path) -> Painter {
     let boxed = |name: &str, place: &str, inner: &str| {
         let style = format!(
             ".b {{ position: absolute; {place}; border-radius: 16px; background: rgba(32, 32, 48, 0.85); color: #fff; \
-             font-family: 'Noto Sans'; font-size: 64px }} .d {{ display: inline-block; width: 40px }}"
+             font-family: 'Noto Sans'; font-size: 40px; overflow: hidden }} .d {{ display: inline-block; width: 28px }}"
         );
         let template = format!("<style>{style}</style><div id=\"glass\" class=\"b\">{inner}</div>");
         fs::write(theme.join(format!("{name}.html")), template).expect("a template is written");

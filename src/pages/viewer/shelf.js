@@ -14,9 +14,15 @@ export class Shelf {
   #live = { rev: 0, products: [] };
   #announced = { rev: 0, offers: [] };
   #rtp = null;
+  /** A public state that is ahead of the picture here, and the timer that lets it wait no longer. */
+  #early = null;
+  #patience = 0;
+  #onProducts;
 
-  constructor(element) {
+  /** `onProducts()` hears when products, and with them their links, have changed. */
+  constructor(element, onProducts) {
     this.#element = element;
+    this.#onProducts = onProducts;
   }
 
   /** The link of a product, and what to call it. */
@@ -25,16 +31,35 @@ export class Shelf {
     return { href: product ? safe(product.url) : null, label: product?.title ?? "Product in the picture" };
   }
 
-  /** Takes the public state in. Returns whether the shelf changed. */
+  /** Takes the public state in: at once, or with the frame that shows it when the picture here is not as far. */
   update(live) {
-    this.#live = { ...live, products: Array.isArray(live.products) ? live.products : [] };
-    return this.#settle();
+    clearTimeout(this.#patience);
+    this.#early = live;
+    if (this.#rtp === null || !(live.rev > this.#announced.rev)) return this.#takeIn();
+    this.#patience = setTimeout(() => this.#takeIn(), PATIENCE_MS);
+  }
+
+  #takeIn() {
+    const before = JSON.stringify(this.#live.products);
+    this.#live = { ...this.#early, products: Array.isArray(this.#early.products) ? this.#early.products : [] };
+    this.#early = null;
+    this.#settle();
+    if (JSON.stringify(this.#live.products) !== before) this.#onProducts();
   }
 
   /** Takes in an announcement whose first frame is on the screen. */
   announce({ rev, offers }) {
     this.#announced = { rev, offers: Array.isArray(offers) ? offers : [] };
+    if (this.#early && this.#early.rev <= rev) {
+      clearTimeout(this.#patience);
+      this.#takeIn();
+    }
     this.#settle();
+  }
+
+  /** Another session begins: which frame will be on the screen is not known. */
+  forget() {
+    this.#rtp = null;
   }
 
   /** A frame with this RTP timestamp is on the screen. */
@@ -50,10 +75,9 @@ export class Shelf {
     const product = products.find((product) => product.id === chosen);
     this.current = product ? { ...product, ...this.#terms(product.id) } : null;
     const drawn = JSON.stringify(this.current);
-    if (drawn === this.#drawn) return false;
+    if (drawn === this.#drawn) return;
     this.#drawn = drawn;
     this.#draw(this.current);
-    return true;
   }
 
   /** The price of a product in the frame on the screen; nothing when only the public state tells it. */
@@ -104,6 +128,9 @@ export class Shelf {
     shelf.toggleAttribute("data-sold-out", Boolean(product.sold_out));
   }
 }
+
+/** How long a public state waits for the picture to be as far. */
+const PATIENCE_MS = 4000;
 
 /** Whether a 32-bit timestamp is at or after a bound, within half its range; `open` when there is no bound. */
 function reached(rtp, bound, open = true) {

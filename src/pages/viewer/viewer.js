@@ -10,7 +10,7 @@ const show = document.body.dataset.show;
 const element = (id) => document.getElementById(id);
 const video = element("video");
 const player = new Player(video, element("freeze"), `/s/${show}/whep`);
-const shelf = new Shelf(element("shelf"));
+const shelf = new Shelf(element("shelf"), () => hits.refresh());
 const hits = new Hits(element("hits"), (tag) => shelf.link(tag), shown);
 new Sound(video, { invite: element("invite"), toggle: element("toggle"), volume: element("volume") });
 
@@ -42,7 +42,7 @@ player.addEventListener("message", ({ detail }) => {
   hits.announce(detail);
 });
 player.addEventListener("state", ({ detail }) => {
-  if (detail !== "playing") hits.forget();
+  if (detail !== "playing") [hits, shelf].forEach((part) => part.forget());
   if (detail === "playing") look(0);
   tell();
 });
@@ -109,7 +109,7 @@ async function refresh() {
       element("title").textContent = live.title;
       document.title = `${live.title} · live`;
     }
-    if (shelf.update(live)) hits.refresh();
+    shelf.update(live);
     tell();
     // Until somebody is on air, and just after a countdown ends, news is near.
     const left = Date.parse(live.countdown?.ends_at) - Date.parse(live.server_time);

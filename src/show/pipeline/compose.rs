@@ -100,7 +100,7 @@ pub(super) fn run(
         compositor: shared.engine.compositor(),
         composed,
         shown: &told.shown,
-        rev: None,
+        scene: None,
     };
     let mut pace = Pace::default();
     loop {
@@ -175,7 +175,8 @@ struct Stage<'a> {
     compositor: Compositor,
     composed: &'a queue::Sender<Frame>,
     shown: &'a watch::Sender<Shown>,
-    rev: Option<u64>,
+    /// The scene of the newest frame.
+    scene: Option<Arc<Scene>>,
 }
 
 impl Stage<'_> {
@@ -247,10 +248,9 @@ impl Stage<'_> {
         if let Ok(Some(_)) = self.composed.push_newest(Frame { at: slot, picture, arrived }) {
             Shared::count(&stats.encode_dropped);
         }
-        let rev = scene.map(|scene| scene.rev());
-        if let Some(new) = rev.filter(|_| rev != self.rev) {
-            self.rev = rev;
-            self.shown.send_replace(Shown { rev: new, at: slot });
+        if let Some(new) = scene.filter(|new| self.scene.as_ref().is_none_or(|scene| !Arc::ptr_eq(scene, new))) {
+            self.shown.send_replace(Shown { rev: new.rev(), at: slot });
+            self.scene = Some(new);
         }
     }
 }

@@ -146,14 +146,7 @@ impl State {
         }
         let mut effective = Vec::new();
         for change in changes {
-            let (layer, mut placed) = (change.layer(), change.placed(at));
-            // The same countdown again goes on as it began.
-            if let (Some(Placed { content: Content::Countdown(new), .. }), Some(old)) =
-                (&mut placed, &self.stage.countdown)
-                && *new == (Countdown { begins: new.begins, ..old.clone() })
-            {
-                new.begins = old.begins;
-            }
+            let (layer, placed) = (change.layer(), self.placed(change, at));
             let ended = layer == Layer::Countdown && self.stage.expired;
             if placed != self.layer(layer) || (placed.is_some() && ended) {
                 if let Some(placed) = &placed {
@@ -163,7 +156,23 @@ impl State {
             }
             after.set(layer, placed);
         }
+        // What stays as it is was not judged: beside what comes it may not stand.
+        if let Some(ladder) = after.stage.ladder.as_ref().filter(|ladder| after.stage.counts_down(&ladder.product)) {
+            return Err(Refused::PriceTaken { product: ladder.product.clone(), by: Layer::Ladder });
+        }
         Ok(effective)
+    }
+
+    /// What a change leaves on its layer.
+    fn placed(&self, change: &Change, at: Timestamp) -> Option<Placed> {
+        let mut placed = change.placed(at);
+        // The same countdown again goes on as it began.
+        if let (Some(Placed { content: Content::Countdown(new), .. }), Some(old)) = (&mut placed, &self.stage.countdown)
+            && *new == (Countdown { begins: new.begins, ..old.clone() })
+        {
+            new.begins = old.begins;
+        }
+        placed
     }
 
     /// Whether something may be placed on the stage as it is.
@@ -281,8 +290,12 @@ impl State {
     }
 
     pub(super) fn take_back(&mut self, lost: &[Layer]) {
-        for (layer, _, before) in self.history.pop_back().map(|past| past.touched).unwrap_or_default() {
-            self.set(layer, before.filter(|_| !lost.contains(&layer)));
+        let Some(past) = self.history.pop_back() else { return };
+        for (layer, _, before) in past.touched {
+            let back = before.filter(|_| !lost.contains(&layer));
+            let total = if layer == Layer::Stock && back.is_some() { past.stock_total } else { 0 };
+            self.set(layer, back);
+            self.stock_total = self.stock_total.max(total);
         }
     }
 
@@ -292,9 +305,9 @@ impl State {
             let layer = change.layer();
             (layer, matches!(change, Change::Put { .. }), self.layer(layer))
         });
-        let past = Past { rev: self.rev, touched: touched.collect() };
+        let past = Past { rev: self.rev, touched: touched.collect(), stock_total: self.stock_total };
         for change in changes {
-            self.set(change.layer(), change.placed(at));
+            self.set(change.layer(), self.placed(change, at));
         }
         if !past.touched.is_empty() {
             self.history.push_back(past);
@@ -305,12 +318,20 @@ impl State {
     }
 
     pub(super) fn start_countdown(&mut self, countdown: Countdown) {
-        let Countdown { product, price, begins: _, ends, then, label } = countdown;
+        let Countdown { product, price, begins, ends, then, label } = countdown;
         let value = Put::Countdown { product, price, end: When::At(ends), then, label };
         self.change_stage(&[Change::Put { value, lasts: None }], self.epoch);
+        if let Some(countdown) = &mut self.stage.countdown {
+            countdown.begins = begins;
+        }
     }
 
     pub(super) fn set(&mut self, layer: Layer, placed: Option<Placed>) {
+        let panel = placed.as_ref().and_then(|placed| match &placed.content {
+            Content::Panel(panel) => Some(panel),
+            _ => None,
+        });
+        let same_panel = self.panels.get(&layer) == panel;
         match layer {
             Layer::Card => self.stage.card = None,
             Layer::Countdown => (self.stage.countdown, self.stage.expired) = (None, false),
@@ -326,7 +347,9 @@ impl State {
             Content::Panel(panel) => {
                 self.panels.insert(layer, panel);
                 if layer == Layer::Stock {
-                    self.stock_total = 0;
+                    if !same_panel {
+                        self.stock_total = 0;
+                    }
                     self.count_stock();
                 }
             }
