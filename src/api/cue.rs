@@ -110,6 +110,11 @@ impl ChangeBody {
 }
 
 impl CuePost {
+    /// What its time is called.
+    pub(super) fn time(&self) -> &'static str {
+        if self.at_media.is_some() { "at_media" } else { "at" }
+    }
+
     pub(super) fn read(self, show: &Handle) -> Result<Wanted, Problem> {
         let at = moment(show, Moment { at: self.at, at_media: self.at_media })?;
         let change = |(index, change): (usize, ChangeBody)| {
@@ -117,6 +122,16 @@ impl CuePost {
         };
         let changes = self.changes.into_iter().enumerate().map(change).collect::<Result<_, _>>()?;
         Ok(Wanted { at, label: self.label, changes })
+    }
+}
+
+/// What is wrong with changes, with the change that it is about.
+pub(super) fn in_change(show: &Handle, changes: &[Change], at: Option<Timestamp>, problem: Problem) -> Problem {
+    let (state, now) = (show.state(), show.wall());
+    let refused = |count: &usize| state.with(&changes[..*count], at.unwrap_or(now), now).is_err();
+    match (1..=changes.len()).find(refused) {
+        Some(count) if problem.is_about_a_value() => problem.under(&format!("changes[{}].value", count - 1)),
+        _ => problem,
     }
 }
 

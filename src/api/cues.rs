@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::auth::Operator;
 use super::body::Body;
 use super::changed::{Changed, change};
-use super::cue::{CueBody, CuePost, Wanted};
+use super::cue::{CueBody, CuePost, Wanted, in_change};
 use super::expect::{Expect, Expected, Tagged};
 use super::warnings::Warning;
 use super::{Api, Problem};
@@ -76,12 +76,19 @@ pub(super) async fn post(
     Body(body): Body<CuePost>,
 ) -> Result<Tagged<Posted>, Problem> {
     let show = api.show(&show)?;
+    let time = body.time();
     let Wanted { at, label, changes } = body.read(&show)?;
     let command = match at {
-        None => Command::Stage { changes },
-        Some(at) => Command::Schedule { at, label, changes },
+        None if label.is_some() => {
+            let detail = "a label is for a cue that waits: give it a time, or leave the label out";
+            return Err(Problem::invalid("label-without-time", detail).in_field("label"));
+        }
+        None => Command::Stage { changes: changes.clone() },
+        Some(at) => Command::Schedule { at, label, changes: changes.clone() },
     };
-    let Tagged { status, rev, body: mut changed } = change(&api, &show, &expected, command).await?;
+    let asked = change(&api, &show, &expected, command).await;
+    let asked = asked.map_err(|problem| in_change(&show, &changes, at, problem.rename_field("at", time)));
+    let Tagged { status, rev, body: mut changed } = asked?;
     Ok(match changed.cue.take() {
         Some(cue) => Tagged {
             status: StatusCode::CREATED,

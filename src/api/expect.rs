@@ -3,6 +3,8 @@
 //! `?expect=REV` is ours: 409 with the current revision. `If-Match: "REV"` is HTTP's own (RFC 9110 §13.1.1), and answered with the
 //! 412 that it asks for; the problem is the same.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -12,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::Problem;
-use crate::show::{Command, Done, Handle};
+use crate::commerce::catalog::{ImageHash, ProductId};
+use crate::overlay::Photo;
+use crate::show::{self, Command, Done, Handle};
 
 /// What a change may ask for in its address.
 #[derive(Deserialize, IntoParams)]
@@ -39,11 +43,23 @@ pub(super) struct Tagged<T> {
 
 impl Expected {
     pub(super) async fn run(&self, show: &Handle, command: Command) -> Result<Done, Problem> {
-        let moved = |error| match error {
-            error @ crate::show::Error::Moved { .. } => Problem::from(error).with_status(self.otherwise),
-            error => Problem::from(error),
-        };
-        show.run_expecting(command, self.rev).await.map_err(moved)
+        show.run_expecting(command, self.rev).await.map_err(|error| self.problem(error))
+    }
+
+    pub(super) async fn set_image(
+        &self,
+        show: &Handle,
+        id: ProductId,
+        image: ImageHash,
+        photo: Arc<Photo>,
+    ) -> Result<Done, Problem> {
+        show.set_image(id, image, photo, self.rev).await.map_err(|error| self.problem(error))
+    }
+
+    fn problem(&self, error: show::Error) -> Problem {
+        let moved = matches!(error, show::Error::Moved { .. });
+        let problem = Problem::from(error);
+        if moved { problem.with_status(self.otherwise) } else { problem }
     }
 }
 

@@ -84,6 +84,11 @@ impl Problem {
         self
     }
 
+    /// Whether it names a field of what is put on a layer.
+    pub(super) fn is_about_a_value(&self) -> bool {
+        self.field.as_deref().is_some_and(|field| !matches!(field, "at" | "changes" | "cue"))
+    }
+
     /// Whether it is of a kind.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.kind == kind

@@ -175,7 +175,7 @@ pub(super) async fn get(
 
 /// Takes a product out of the catalog. One that is on the picture is to be taken off the stage first.
 #[utoipa::path(delete, path = "/shows/{show}/products/{product}", tag = "products", security(("bearer" = [])),
-    params(("show" = String, Path), ("product" = String, Path)),
+    params(("show" = String, Path), ("product" = String, Path), Expect),
     responses(
         (status = 204),
         (status = "4XX", body = super::problem::Body, content_type = "application/problem+json"),
@@ -184,16 +184,17 @@ pub(super) async fn delete(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
+    expected: Expected,
 ) -> Result<StatusCode, Problem> {
     let id = product_id(&product)?;
-    api.show(&show)?.run(Command::RemoveProduct { id }).await?;
+    expected.run(&api.show(&show)?, Command::RemoveProduct { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives a product its picture: the bytes of a JPEG, PNG or WebP, or where they are. It is kept no larger than a card can show, and
 /// without what a camera wrote into it.
 #[utoipa::path(put, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
-    params(("show" = String, Path), ("product" = String, Path)),
+    params(("show" = String, Path), ("product" = String, Path), Expect),
     request_body(description = "JPEG, PNG or WebP, at most 50 megapixels and the configured bytes (8 MiB)",
         content(([u8] = "application/octet-stream"), (ImageUrl = "application/json"))),
     responses(
@@ -206,6 +207,7 @@ pub(super) async fn put_image(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
+    expected: Expected,
     request: Request,
 ) -> Result<Json<Product>, Problem> {
     let (show, id) = (api.show(&show)?, product_id(&product)?);
@@ -233,7 +235,7 @@ pub(super) async fn put_image(
     drop(decoding);
     let (photo, image, copy) = decoded?;
     api.shows.store().put_blob(*image.as_bytes(), copy).await.map_err(show::Error::from)?;
-    let done = show.set_image(id.clone(), image, Arc::new(photo)).await?;
+    let done = expected.set_image(&show, id.clone(), image, Arc::new(photo)).await?;
     let item = done.state.catalog.get(&id).ok_or_else(|| unknown(&id))?;
     Ok(Json(Product::of(&show, &id, item)))
 }
@@ -259,7 +261,7 @@ async fn uploaded(request: Request, most: usize) -> Result<Bytes, Problem> {
 
 /// Takes a product's picture away.
 #[utoipa::path(delete, path = "/shows/{show}/products/{product}/image", tag = "products", security(("bearer" = [])),
-    params(("show" = String, Path), ("product" = String, Path)),
+    params(("show" = String, Path), ("product" = String, Path), Expect),
     responses(
         (status = 204),
         (status = 404, body = super::problem::Body, content_type = "application/problem+json"),
@@ -268,9 +270,10 @@ pub(super) async fn delete_image(
     _: Operator,
     State(api): State<Arc<Api>>,
     Path((show, product)): Path<(String, String)>,
+    expected: Expected,
 ) -> Result<StatusCode, Problem> {
     let id = product_id(&product)?;
-    api.show(&show)?.run(Command::RemoveImage { id }).await?;
+    expected.run(&api.show(&show)?, Command::RemoveImage { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

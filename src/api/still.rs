@@ -95,10 +95,14 @@ pub(super) async fn post(
 ) -> Result<Response, Problem> {
     let show = api.show(&show)?;
     let Query(mut query) = query.map_err(|rejection| Problem::unreadable(rejection.body_text()))?;
+    let time = body.time();
     let cue::Wanted { at, changes, .. } = body.read(&show)?;
     let (state, now) = (show.state(), show.wall());
     let at = at.unwrap_or(now);
-    let state = state.with(&changes, at, now).map_err(|refused| of_stage(show::Error::from(refused).into()))?;
+    let state = state.with(&changes, at, now).map_err(|refused| {
+        let problem = of_stage(show::Error::from(refused).into()).rename_field("at", time);
+        cue::in_change(&show, &changes, Some(at), problem)
+    })?;
     query.at.get_or_insert_with(|| show.media_time(at).ticks());
     picture(&show, Arc::new(state), query).await
 }

@@ -597,14 +597,15 @@ async fn a_still_shows_the_stage_at_any_moment() {
     let beyond = show.wall_at(MediaTime::from_ticks(at_media + 900_000)).as_nanosecond();
     for nanos in [1, 3_000, 5_000, 8_000, 11_000] {
         let at = jiff::Timestamp::from_nanosecond(beyond + nanos).unwrap().to_string();
-        let cue = face.post("/api/v1/shows/demo/cues", json!({ "at": at, "changes": [{ "delete": "banner" }] })).await.json();
+        let cue =
+            face.post("/api/v1/shows/demo/cues", json!({ "at": at, "changes": [{ "delete": "banner" }] })).await.json();
         assert!(still(&format!("at={}", cue["at_media"])).await.1 == later, "{cue}");
         face.delete(&format!("/api/v1/shows/demo/cues/{}", cue["id"].as_str().unwrap())).await;
     }
     assert!(still(&format!("at={}", at_media - 90_000)).await.1 == later);
     for (body, status, field) in [
-        (json!({ "at_media": 1, "changes": [banner] }), 422, "at"),
-        (json!({ "changes": [{ "put": "card", "value": { "product": "nobody" } }] }), 422, "product"),
+        (json!({ "at_media": 1, "changes": [banner] }), 422, "at_media"),
+        (json!({ "changes": [{ "put": "card", "value": { "product": "nobody" } }] }), 422, "changes[0].value.product"),
         (json!({ "changes": [] }), 422, "changes"),
     ] {
         let answer = face.post("/api/v1/shows/demo/still", body).await.problem();
@@ -832,6 +833,11 @@ async fn of_two_operators_the_second_is_told_what_the_first_did() {
     );
     let product = json!({ "title": "Other", "price": { "minor": 1, "currency": "USD" } });
     assert_eq!(face.put("/api/v1/shows/demo/products/lipstick?expect=2", product.clone()).await.status, 409);
+    for path in ["products/lipstick?expect=2", "products/lipstick/image?expect=2"] {
+        assert_eq!(face.delete(&format!("/api/v1/shows/demo/{path}")).await.problem().1, "other-revision", "{path}");
+    }
+    let image = face.ask(Method::PUT, "/api/v1/shows/demo/products/lipstick/image?expect=2", png(8), "image/png").await;
+    assert_eq!(image.problem().1, "other-revision");
     let undo = face.ask(Method::POST, "/api/v1/shows/demo/stage/undo?expect=2", "", "application/json").await;
     assert_eq!(undo.status, 409);
     let cue = json!({ "at": "2026-01-01T00:10:00Z", "changes": [{ "delete": "card" }] }).to_string();

@@ -244,11 +244,6 @@ impl Currency {
         self.entry().code
     }
 
-    /// Decimal digits of the minor unit: 2 for USD, 0 for JPY, 3 for KWD.
-    pub fn minor_digits(self) -> u8 {
-        self.entry().digits
-    }
-
     fn entry(self) -> &'static Entry {
         &CURRENCIES[usize::from(self.0)]
     }

@@ -144,11 +144,12 @@ impl Raster {
         let area = if moves == Moves::EVEN || area.is_empty() { area } else { area.grown(2) };
         let convert = Convert::to(colour);
         let holes: Vec<Span> = holes.iter().map(|hole| Span::of(hole.even().within(painting.area))).collect();
-        let mut row = vec![];
+        let (mut pixels, mut row) = (vec![], vec![]);
         let mut luma = Plane::new(area);
         for y in area.y..area.bottom() {
+            painting.row(area.x, y, area.w as usize, &mut pixels);
             row.clear();
-            row.extend((area.x..area.right()).map(|x| convert.luma(painting.pixel(x, y))));
+            row.extend(pixels.iter().map(|pixel| convert.luma(*pixel)));
             for hole in holes.iter().filter(|hole| (hole.y..hole.bottom()).contains(&y)) {
                 hole.columns_of(area).for_each(|x| row[x] = (0, 0));
             }
@@ -217,9 +218,9 @@ fn chroma_planes(painting: &Painting, convert: &Convert, area: Span, holes: &[Sp
     let (ox, oy) = ((parity & 1) as i32, (parity >> 1) as i32);
     let sampled = area.sampled(ox, oy);
     let mut planes = [Plane::new(sampled), Plane::new(sampled)];
-    let (mut columns, mut row) = (vec![], vec![]);
+    let (mut columns, mut row) = (Columns::default(), vec![]);
     for y in sampled.y..sampled.bottom() {
-        painting.columns(2 * sampled.x - ox - 1, 2 * y - oy, sampled.w as usize * 2 + 1, &mut columns);
+        let columns = columns.of(painting, 2 * sampled.x - ox - 1, 2 * y - oy, sampled.w as usize * 2 + 1);
         for (plane, coefficients) in planes.iter_mut().zip(convert.chroma) {
             row.clear();
             row.extend(columns.windows(3).step_by(2).map(|taps| chroma(coefficients, taps)));
@@ -324,19 +325,50 @@ impl Painting {
         }
     }
 
-    /// Two rows' pixels from `x` on, premultiplied and added up.
-    fn columns(&self, x: i32, y: i32, len: usize, columns: &mut Vec<[u32; 4]>) {
-        let premultiplied = |x, y| {
-            let [r, g, b, a] = self.pixel(x, y).map(u32::from);
-            [r * a, g * a, b * a, a]
-        };
-        columns.clear();
-        columns.extend((x..).take(len).map(|x| {
+    /// A row's pixels from `x` on; transparent outside of what was painted.
+    fn row(&self, x: i32, y: i32, len: usize, row: &mut Vec<[u8; 4]>) {
+        row.clear();
+        row.resize(len, [0; 4]);
+        let area = Span::of(self.area);
+        if !(area.y..area.bottom()).contains(&y) {
+            return;
+        }
+        let asked = Span { x, y, w: len as u32, h: 1 };
+        let (to, from) = (area.columns_of(asked), asked.columns_of(area));
+        let painted = &self.rgba.as_chunks::<4>().0[(y - area.y) as usize * area.w as usize..][..area.w as usize];
+        row[to].copy_from_slice(&painted[from]);
+    }
+}
+
+/// Two rows' pixels, premultiplied and added up.
+#[derive(Default)]
+struct Columns {
+    above: Vec<[u8; 4]>,
+    below: Vec<[u8; 4]>,
+    sums: Vec<[u32; 4]>,
+}
+
+impl Columns {
+    fn of(&mut self, painting: &Painting, x: i32, y: i32, len: usize) -> &[[u32; 4]] {
+        for (row, y) in [(&mut self.above, y), (&mut self.below, y + 1)] {
+            painting.row(x, y, len, row);
             // The picture's left edge stands in for what lies beyond it.
-            let x = if self.area.x == 0 { x.max(0) } else { x };
-            let (above, below) = (premultiplied(x, y), premultiplied(x, y + 1));
+            if painting.area.x == 0 && x < 0 {
+                let beyond = (-x as usize).min(len - 1);
+                let edge = row[beyond];
+                row[..beyond].fill(edge);
+            }
+        }
+        let premultiplied = |[r, g, b, a]: [u8; 4]| {
+            let a = u32::from(a);
+            [u32::from(r) * a, u32::from(g) * a, u32::from(b) * a, a]
+        };
+        self.sums.clear();
+        self.sums.extend(self.above.iter().zip(&self.below).map(|(above, below)| {
+            let (above, below) = (premultiplied(*above), premultiplied(*below));
             std::array::from_fn(|c| above[c] + below[c])
         }));
+        &self.sums
     }
 }
 
@@ -350,13 +382,10 @@ impl Plane {
     /// Adds the next row's samples, and the runs of those worth looking at.
     fn push_row(&mut self, row: &[(u16, u8)]) {
         let y = self.s.len() as u32 / self.w.max(1);
+        self.s.extend(row.iter().map(|sample| sample.0));
+        self.a.extend(row.iter().map(|sample| sample.1));
         let mut open: Option<Run> = None;
-        for (x, &(s, a)) in (0..).zip(row) {
-            self.s.push(s);
-            self.a.push(a);
-            if a == 0 {
-                continue;
-            }
+        for (x, _) in (0..).zip(row).filter(|(_, sample)| sample.1 != 0) {
             match &mut open {
                 Some(run) if x - (run.x + run.len) < SHORTEST_GAP => run.len = x + 1 - run.x,
                 _ => self.runs.extend(open.replace(Run { x, y, len: 1 })),

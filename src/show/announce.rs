@@ -87,7 +87,7 @@ impl<'a> Announcement<'a> {
                 regular_text: term.price.regular.map(|regular| locale::price(state.locale, regular)),
                 discount: term.price.discount(),
                 sold_out: term.price.sold_out,
-                rtp_from: term.from.map(rtp),
+                rtp_from: term.from.filter(|begins| media_time(clock, *begins) > from).map(rtp),
                 rtp_until: term.until.filter(|until| !is_far(*until)).map(rtp),
             })
         });
@@ -125,16 +125,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::commerce::countdown::Then;
     use crate::commerce::line::Title;
+    use crate::commerce::money::Currency;
     use crate::media::{Colour, ManualClock, Resolution};
     use crate::overlay::Canvas;
     use crate::show::settings::StreamKey;
-    use crate::show::state::Created;
+    use crate::show::stage::{Change, Put, When};
+    use crate::show::state::{Created, Event};
 
-    #[test]
-    fn what_is_to_come_is_told_with_what_is() {
-        let clock = MediaClock::new(ManualClock::new(), std::time::UNIX_EPOCH, MediaTime::ZERO);
-        let state = State::new(Created {
+    fn created() -> Created {
+        Created {
             rev: 1,
             epoch: Timestamp::UNIX_EPOCH,
             rtp_base: 0,
@@ -142,7 +143,38 @@ mod tests {
             stream_key: StreamKey::random(),
             source: None,
             canvas: crate::show::Canvas::default(),
-        });
+        }
+    }
+
+    #[test]
+    fn prices_are_told_as_far_as_timestamps_reach() {
+        let clock = MediaClock::new(ManualClock::new(), std::time::UNIX_EPOCH, MediaTime::ZERO);
+        let canvas = Canvas { resolution: Resolution::new(128, 128), colour: Colour::BT601 };
+        let mut state = State::new(created());
+        let id = ProductId::parse("lipstick").unwrap();
+        let product = serde_json::from_str(r#"{"title": "Lipstick", "price": {"minor": 2490, "currency": "USD"}}"#);
+        state.apply(Event::ProductPut { id: id.clone(), product: product.unwrap() });
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        let price = Money::new(990, Currency::parse("USD").unwrap()).unwrap();
+        let value = Put::Countdown { product: id, price, end: When::In(hours(24)), then: Then::Revert, label: None };
+        let changes = vec![Change::Put { value, lasts: None }];
+        state.apply(Event::Staged { at: state.epoch, changes, cue: None });
+        let scene = Scene::empty(7, canvas);
+        let told = |hour: u64| {
+            let from = MediaTime::ZERO + hours(hour);
+            let told = Announcement::new(&state, &scene, from, &clock);
+            told.offers.iter().map(|offer| (offer.price.minor(), offer.rtp_until, offer.rtp_from)).collect::<Vec<_>>()
+        };
+        let end = RtpBase::new(state.rtp_base).video(MediaTime::ZERO + hours(24));
+        assert_eq!(told(0), [(990, None, None)]);
+        assert_eq!(told(22), [(990, Some(end), None), (2490, None, Some(end))]);
+        assert_eq!(told(31), [(2490, None, None)]);
+    }
+
+    #[test]
+    fn what_is_to_come_is_told_with_what_is() {
+        let clock = MediaClock::new(ManualClock::new(), std::time::UNIX_EPOCH, MediaTime::ZERO);
+        let state = State::new(created());
         let canvas = Canvas { resolution: Resolution::new(128, 128), colour: Colour::BT601 };
         let scenes: Vec<_> = (7..9).map(|rev| Scene::empty(rev, canvas)).collect();
         let second = |n| MediaTime::ZERO + Duration::from_secs(n);

@@ -70,8 +70,14 @@ impl Handle {
     }
 
     /// Gives a product its picture. `hash` is of its bytes, which are in the store already.
-    pub async fn set_image(&self, id: ProductId, image: ImageHash, photo: Arc<Photo>) -> Result<Done, Error> {
-        self.send(Command::SetImage { id, image }, Some(photo), None).await
+    pub async fn set_image(
+        &self,
+        id: ProductId,
+        image: ImageHash,
+        photo: Arc<Photo>,
+        expect: Option<u64>,
+    ) -> Result<Done, Error> {
+        self.send(Command::SetImage { id, image }, Some(photo), expect).await
     }
 
     /// The show's wall time: the one that its countdowns end by.

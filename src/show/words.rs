@@ -17,8 +17,6 @@ pub struct Words {
     pub rehearsal: &'static str,
     /// Before the time until the price falls again.
     pub next_drop_in: &'static str,
-    /// Before the price that follows.
-    pub then: &'static str,
     left: Counted,
     sold: Counted,
 }
@@ -69,7 +67,6 @@ const ENGLISH: Words = Words {
     back_in_a_moment: "Back in a moment",
     rehearsal: "REHEARSAL",
     next_drop_in: "Next drop in",
-    then: "then",
     left: ("# left", "# left"),
     sold: ("# sold", "# sold"),
 };
@@ -82,7 +79,6 @@ const VIETNAMESE: Words = Words {
     back_in_a_moment: "Quay lại ngay",
     rehearsal: "CHẠY THỬ",
     next_drop_in: "Giảm tiếp sau",
-    then: "sau đó",
     left: ("Còn #", "Còn #"),
     sold: ("Đã bán #", "Đã bán #"),
 };
@@ -95,7 +91,6 @@ const SIMPLIFIED_CHINESE: Words = Words {
     back_in_a_moment: "马上回来",
     rehearsal: "彩排",
     next_drop_in: "下次降价",
-    then: "随后",
     left: ("仅剩 # 件", "仅剩 # 件"),
     sold: ("已售 #", "已售 #"),
 };
@@ -108,7 +103,6 @@ const TRADITIONAL_CHINESE: Words = Words {
     back_in_a_moment: "馬上回來",
     rehearsal: "彩排",
     next_drop_in: "下次降價",
-    then: "隨後",
     left: ("僅剩 # 件", "僅剩 # 件"),
     sold: ("已售 #", "已售 #"),
 };
@@ -121,7 +115,6 @@ const JAPANESE: Words = Words {
     back_in_a_moment: "まもなく再開します",
     rehearsal: "リハーサル",
     next_drop_in: "次の値下げまで",
-    then: "その後",
     left: ("残り#点", "残り#点"),
     sold: ("販売数 #", "販売数 #"),
 };
@@ -134,7 +127,6 @@ const KOREAN: Words = Words {
     back_in_a_moment: "잠시 후 다시 시작합니다",
     rehearsal: "리허설",
     next_drop_in: "다음 할인까지",
-    then: "이후",
     left: ("#개 남음", "#개 남음"),
     sold: ("#개 판매", "#개 판매"),
 };
@@ -147,7 +139,6 @@ const THAI: Words = Words {
     back_in_a_moment: "เดี๋ยวกลับมา",
     rehearsal: "ซ้อม",
     next_drop_in: "ลดอีกใน",
-    then: "จากนั้น",
     left: ("เหลือ # ชิ้น", "เหลือ # ชิ้น"),
     sold: ("ขายแล้ว #", "ขายแล้ว #"),
 };
@@ -160,7 +151,6 @@ const ARABIC: Words = Words {
     back_in_a_moment: "سنعود بعد لحظات",
     rehearsal: "بروفة",
     next_drop_in: "التخفيض التالي خلال",
-    then: "ثم",
     left: ("متبقي #", "متبقي #"),
     sold: ("تم بيع #", "تم بيع #"),
 };
@@ -173,7 +163,6 @@ const HEBREW: Words = Words {
     back_in_a_moment: "תכף חוזרים",
     rehearsal: "חזרה",
     next_drop_in: "ההנחה הבאה בעוד",
-    then: "אחר כך",
     left: ("נותר #", "נותרו #"),
     sold: ("נמכר #", "נמכרו #"),
 };
@@ -186,7 +175,6 @@ const SPANISH: Words = Words {
     back_in_a_moment: "Volvemos enseguida",
     rehearsal: "ENSAYO",
     next_drop_in: "Próxima bajada en",
-    then: "luego",
     left: ("Queda #", "Quedan #"),
     sold: ("# vendido", "# vendidos"),
 };
@@ -199,7 +187,6 @@ const PORTUGUESE: Words = Words {
     back_in_a_moment: "Voltamos já",
     rehearsal: "ENSAIO",
     next_drop_in: "Próxima queda em",
-    then: "depois",
     left: ("Resta #", "Restam #"),
     sold: ("# vendido", "# vendidos"),
 };
@@ -212,7 +199,6 @@ const FRENCH: Words = Words {
     back_in_a_moment: "De retour dans un instant",
     rehearsal: "RÉPÉTITION",
     next_drop_in: "Prochaine baisse dans",
-    then: "puis",
     left: ("Plus que #", "Plus que #"),
     sold: ("# vendu", "# vendus"),
 };
@@ -225,7 +211,6 @@ const GERMAN: Words = Words {
     back_in_a_moment: "Gleich geht es weiter",
     rehearsal: "PROBE",
     next_drop_in: "Nächster Preis in",
-    then: "dann",
     left: ("Noch #", "Noch #"),
     sold: ("# verkauft", "# verkauft"),
 };
@@ -238,7 +223,6 @@ const INDONESIAN: Words = Words {
     back_in_a_moment: "Segera kembali",
     rehearsal: "LATIHAN",
     next_drop_in: "Turun lagi dalam",
-    then: "lalu",
     left: ("Sisa #", "Sisa #"),
     sold: ("# terjual", "# terjual"),
 };
@@ -250,8 +234,8 @@ mod tests {
 
     fn everything(words: &Words) -> Vec<&'static str> {
         let Words { sold_out, flash_price, next_up, starting_soon, back_in_a_moment, .. } = *words;
-        let Words { rehearsal, next_drop_in, then, left, sold, .. } = *words;
-        let plain = [sold_out, flash_price, next_up, starting_soon, back_in_a_moment, rehearsal, next_drop_in, then];
+        let Words { rehearsal, next_drop_in, left, sold, .. } = *words;
+        let plain = [sold_out, flash_price, next_up, starting_soon, back_in_a_moment, rehearsal, next_drop_in];
         plain.into_iter().chain([left.0, left.1, sold.0, sold.1]).collect()
     }
 

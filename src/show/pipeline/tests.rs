@@ -169,5 +169,9 @@ async fn the_picture_takes_on_the_size_of_the_newest_scene() {
         };
         publish_until(&mut publication, &mut film, "the new size", resized).await;
     }
+    // The same revision painted anew is told as well: who changes nothing is answered with it.
+    let anew = Scene::empty(2, Canvas { resolution: SIZE, colour: show.colour() });
+    let from = show.arm(Arc::new(anew), None, &mut |_| {});
+    publish_until(&mut publication, &mut film, "painted anew", || show.shown().borrow().at == from).await;
     assert_eq!(show.health().stages.restarts, 0);
 }

@@ -424,6 +424,20 @@ async fn a_cue_is_armed_for_its_moment_and_committed_when_it_has_come() {
 }
 
 #[tokio::test]
+async fn what_comes_close_behind_a_cue_is_armed_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = open(folder.path(), &ManualClock::new()).await;
+    let show = make(&shows).await;
+    show.run(put_product()).await.unwrap();
+    show.run(cue(&show, Duration::from_millis(2900), [Change::Delete(Layer::Card)])).await.unwrap();
+    let both = show.run(cue(&show, Duration::from_secs(1), [Change::card(lipstick())])).await.unwrap();
+    let moment = show.media_time(both.state.cues.pending()[1].at);
+    let (from, _) = armed_where(&show, |_, scene| scene.rev() == 4).await;
+    assert_eq!((from, show.state().rev), (moment, 2));
+    shows.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_change_before_an_armed_cue_holds_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new();

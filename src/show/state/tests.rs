@@ -315,6 +315,38 @@ fn a_product_has_a_countdown_or_a_ladder() {
 }
 
 #[test]
+fn what_stands_already_is_judged_beside_what_comes() {
+    let steps = vec![Drop { price: usd(1990), at: When::At(after(60)) }];
+    let ladder = || put_on(Put::Ladder { product: id("a"), steps: steps.clone(), label: None });
+    let end = When::At(after(90));
+    let countdown =
+        || put_on(Put::Countdown { product: id("a"), price: usd(990), end, then: Then::Revert, label: None });
+    for (stands, comes) in [(ladder(), countdown()), (countdown(), ladder())] {
+        let state = state_with([put("a", 2490), stage([stands.clone()])]);
+        for both in [[stands.clone(), comes.clone()], [comes, stands]] {
+            let refused = state.decide(stage(both), after(1)).unwrap_err();
+            assert!(matches!(refused, Refused::PriceTaken { .. }), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_countdown_keeps_when_it_began() {
+    let end = When::At(after(60));
+    let lower = Put::Countdown { product: id("a"), price: usd(990), end, then: Then::Revert, label: None };
+    let mut state = state_with([put("a", 2490), stage([put_on(lower.clone())])]);
+    let begins = |state: &State| state.stage.countdown.as_ref().unwrap().begins;
+    // Put anew for a while, it goes on.
+    let again = Change::Put { value: lower, lasts: Some(Duration::from_secs(600)) };
+    assert_eq!(carry_out(&mut state, stage([again]), after(20)).unwrap(), 1);
+    assert_eq!(begins(&state), Some(start()));
+    // An older log says nothing of it.
+    let countdown = Countdown { begins: None, ..state.stage.countdown.clone().unwrap() };
+    state.apply(Event::CountdownStarted { countdown });
+    assert_eq!(begins(&state), None);
+}
+
+#[test]
 fn what_is_put_for_a_while_leaves_by_itself() {
     let mut state = state_with([put("a", 2490)]);
     let for_a = |seconds, value| Change::Put { value, lasts: Some(Duration::from_secs(seconds)) };
@@ -352,6 +384,13 @@ fn counts_come_from_the_catalog() {
         state.stock_total
     });
     assert_eq!(totals, [12, 12], "the highest stock since it was put");
+    let again =
+        Change::Put { value: Put::Panel(Panel::Stock { product: id("b") }), lasts: Some(Duration::from_secs(9)) };
+    carry_out(&mut state, stage([again]), after(1)).unwrap();
+    assert_eq!(state.stock_total, 12, "the same bar for a while");
+    carry_out(&mut state, off(Layer::Stock), after(1)).unwrap();
+    carry_out(&mut state, Command::Undo, after(1)).unwrap();
+    assert_eq!(state.stock_total, 12, "it was there before");
     assert!(matches!(
         state.decide(Command::RemoveProduct { id: id("b") }, after(1)),
         Err(Refused::OnStage { layer: Layer::Stock, .. })
