@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use job::Job;
 
 use super::digits::Face;
-use super::fonts::{Gap, Missing};
+use super::fonts::Gap;
 use super::html::{HtmlError, Typesetter, rem};
 use super::locale::Direction;
 use super::scene::{Layer, Look, Motion, Painted, Phase, Scene};
@@ -87,13 +87,8 @@ impl Painter {
         self.shelf.watch()
     }
 
-    /// What of the layers no font has, so that it can be told before they are seen. Reads the fonts that they need: blocks for
-    /// tens of milliseconds the first time.
-    pub fn missing_glyphs(&self, layers: &[LayerSpec]) -> Vec<Missing> {
-        self.typesetter.fonts().missing_in(layers)
-    }
-
-    /// What of a text no font has; blocks as [`Painter::missing_glyphs`] does.
+    /// What of a text no font has, so that it can be told before it is seen. Reads the fonts that it needs: blocks for tens of
+    /// milliseconds the first time.
     pub fn missing_in(&self, text: &str) -> Vec<Gap> {
         self.typesetter.fonts().missing(text)
     }
@@ -353,8 +348,6 @@ mod tests {
         assert_eq!(scene.clock_text("countdown", tick).unwrap(), "0:00.1");
         assert_eq!(scene.clock_text("countdown", ENDS).unwrap(), "0:00.0");
         assert_eq!(scene.clock_text("card", ENDS), None);
-        assert_eq!(scene.next_change(MediaTime::ZERO), Some(ENDS));
-        assert_eq!(scene.next_change(ENDS), None);
         // Every frame of the last tenth is one picture, every frame after the end another.
         assert!(pixels(&scene, tick) == pixels(&scene, left(Duration::from_millis(100))));
         assert!(pixels(&scene, tick) != pixels(&scene, ENDS));
