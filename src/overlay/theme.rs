@@ -64,7 +64,6 @@ pub struct Themes {
 pub struct Theme {
     name: String,
     title: String,
-    background: [u8; 3],
     kinds: BTreeMap<String, Arc<Kind>>,
     /// Of all its files and of those it extends.
     digest: [u8; 32],
@@ -170,11 +169,6 @@ impl Theme {
         &self.title
     }
 
-    /// What is behind everything where there is no picture: red, green, blue.
-    pub fn background(&self) -> [u8; 3] {
-        self.background
-    }
-
     pub fn kind(&self, kind: &str) -> Result<&Arc<Kind>, ThemeError> {
         self.kinds.get(kind).ok_or_else(|| ThemeError::UnknownKind {
             theme: self.name.clone(),
@@ -249,8 +243,7 @@ impl Theme {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let background = manifest.background.or(extended.map(Theme::background)).unwrap_or_default();
-        Ok(Theme { name: files.name.clone(), title: manifest.title, background, kinds, digest, files })
+        Ok(Theme { name: files.name.clone(), title: manifest.title, kinds, digest, files })
     }
 
     /// The line of a key in its manifest, for what the manifest turns out to say wrongly.

@@ -51,8 +51,8 @@ fn the_built_in_themes_hold_to_their_own_rules() {
 fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     let settings = r##", "extends": "a", "layers": {
         "card": {"margin": 6, "variants": {"1:1": {"anchor": "top"}}}, "slate": {"glass": true}}"##;
-    let base = r##", "background": "#102030", "layers": {
-        "card": {"anchor": "bottom", "margin": 2, "digits": "roll", "variants": {"9:16": {"margin": 1, "z": 7}}}}"##;
+    let base = r#", "layers": {
+        "card": {"anchor": "bottom", "margin": 2, "digits": "roll", "variants": {"9:16": {"margin": 1, "z": 7}}}}"#;
     let (themes, told) = read(&[
         ("a/theme.json", &titled(base)),
         ("a/card.html", "<style>.a { color: red }</style><b>{{ title }}</b>"),
@@ -63,7 +63,6 @@ fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     ]);
     assert!(told.is_empty(), "{told:?}");
     let theme = themes.get("b").unwrap();
-    assert_eq!(theme.background(), [0x10, 0x20, 0x30]);
     let card = theme.kind("card").unwrap();
     let style = |width, height| card.style(Resolution::new(width, height));
     assert_eq!((style(1920, 1080).place.anchor, style(1920, 1080).place.margin), (Anchor::Bottom, 6.0));
