@@ -111,7 +111,7 @@ impl Themes {
     pub fn with_folder(&self, folder: &Path, typesetter: &Typesetter) -> Themes {
         let tried = |theme: &Theme, extended: Option<&Theme>| checks::wrong(theme, extended, typesetter);
         let (mut files, mut problems) = (vec![], vec![]);
-        match files::open_all(folder) {
+        match files::open_all(folder, |name| self.own.contains_key(name)) {
             Err(error) => {
                 problems.push(Problem { theme: None, error });
                 return Themes { own: self.own.clone(), built_in: self.built_in.clone(), problems };

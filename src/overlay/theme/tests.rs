@@ -257,10 +257,23 @@ fn links_out_of_the_folder_and_odd_files_are_refused() {
         "c/theme.json: it is a link that leaves",
         "d/card.html: it is not a plain file",
         "e/card.html: 262145 bytes long",
+    let told = |themes: &Themes| themes.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
     ]) {
         assert!(told.starts_with(wanted), "{told}");
     }
     assert_eq!(told.len(), 4, "{told:?}");
+    fs::remove_file(folder.path().join("a/theme.json")).unwrap();
+    let fifth = fourth.with_folder(folder.path(), &TYPESETTER);
+    assert!(same(&third, &fifth, "a") && same(&third, &fifth, "b"));
+    assert_eq!(told(&fifth), ["a/theme.json: it is not there any more"]);
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    let sixth = fifth.with_folder(folder.path(), &TYPESETTER);
+    assert!(sixth.get("a").is_err() && same(&third, &sixth, "b"));
+    assert!(told(&sixth)[0].starts_with("b/theme.json:2: there is no theme \"a\""), "{:?}", told(&sixth));
+    // And one that was never a theme is none.
+    fs::create_dir(folder.path().join("a")).unwrap();
+    let seventh = sixth.with_folder(folder.path(), &TYPESETTER);
+    assert!(seventh.get("a").is_err());
     assert!(themes.get("b").is_ok());
     let none = Themes::built_in().unwrap().with_folder(Path::new("/nothing/here"), &TYPESETTER);
     assert!(none.problems()[0].theme.is_none() && none.get(DEFAULT).is_ok());
