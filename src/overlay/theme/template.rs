@@ -136,9 +136,13 @@ pub(super) fn reaching_out(source: &str) -> Option<(usize, String)> {
     ];
     let tag = |(at, _): (usize, &str)| {
         let words = lower[at + 2..].trim_start_matches(['-', '+']).trim_start();
-        let loads = ["include", "import", "from", "extends"].into_iter().find(|word| {
+        let is = |word: &&str| {
             words.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-        });
+        };
+        if is(&"autoescape") {
+            return Some((at, "{% autoescape %} is not a template's to say: values are text, never markup".to_owned()));
+        }
+        let loads = ["include", "import", "from", "extends"].into_iter().find(is);
         loads.map(|word| (at, format!("{{% {word} %}} has nothing to load: {NO_FILES}")))
     };
     let src = |(at, found): (usize, &str)| {
@@ -329,6 +333,9 @@ mod tests {
     #[test]
     fn endless_templates_are_stopped() {
         let long = render("{% for a in range(99999) %}x{% endfor %}", context! {}).unwrap_err();
+            ("\n{% autoescape false %}{{ x }}{% endautoescape %}", "t/card.html:2: {% autoescape %} is not"),
+            ("{%-   autoescape none -%}{{ x }}{% endautoescape %}", "t/card.html:1: {% autoescape %} is not"),
+            ("{%+\nautoescape 'none' %}", "t/card.html:1: {% autoescape %} is not"),
         assert!(long.contains("fuel"), "{long}");
         let large = render("{{ title }}", context! { title => "x".repeat(MOST_OUTPUT + 1) }).unwrap_err();
         assert!(large.contains("t/card.html"), "{large}");
