@@ -23,6 +23,7 @@ mod manifest;
 mod problem;
 mod samples;
 mod shape;
+mod sheet;
 mod style;
 mod template;
 mod trial;
