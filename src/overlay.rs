@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 pub use backdrop::Backdrop;
 pub use compose::DrawList;
-pub use fonts::{Gap, Missing};
+pub use fonts::Gap;
 pub use locale::{Language, Locale};
 pub use painter::{PaintError, Painter, PainterConfig};
 pub use photo::{Photo, PhotoError};

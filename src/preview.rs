@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::codec::{self, Film, film};
 use crate::media::{Colour, Resolution};
+use crate::overlay::theme::NotShown;
 use crate::overlay::{Backdrop, Canvas, Locale, PaintError, PhotoError, StillError, StillFormat};
 
 use reel::Reel;
@@ -74,6 +75,8 @@ pub enum Error {
     Unreadable { file: PathBuf, source: io::Error },
     #[error("{}:{line}: {reason}", file.display())]
     Data { file: PathBuf, line: usize, reason: String },
+    #[error("{}: {layer}: {source}", file.display())]
+    Values { file: PathBuf, layer: String, source: NotShown },
     #[error("{}: {source}", file.display())]
     Picture { file: PathBuf, source: PhotoError },
     #[error("{}", .0.join("\n"))]
@@ -121,7 +124,12 @@ fn show(options: &Options) -> Result<(), Error> {
     let backdrop = backdrop(options.over.as_deref())?;
     let theme = found.open(options.fonts.clone())?;
     let mut sample = match &options.data {
-        Some(file) => Sample::read(file, kind.as_deref())?,
+        Some(file) => {
+            let sample = Sample::read(file, kind.as_deref())?;
+            let refused = |(layer, source)| Error::Values { file: file.clone(), layer, source };
+            theme.check(&sample).map_err(refused)?;
+            sample
+        }
         None => theme.sample(),
     };
     if let Output::Film { seconds } = output {
@@ -223,8 +231,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn watched(options: &Options, found: &Found) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
     let mut files: Vec<PathBuf> = options.over.iter().map(PathBuf::from).chain(options.data.clone()).collect();
     if let Some(data) = &options.data {
-        // Data that does not read names no pictures yet.
-        files.extend(Sample::read(data, found.kind()).iter().flat_map(Sample::files));
+        files.extend(Sample::pictures(data, found.kind()));
     }
     files.extend(found.files());
     files.sort();
@@ -347,6 +354,19 @@ mod tests {
                 "{}/note.html {}/n.json -o {}/n.png",
                 "a.jpg: No such",
             ),
+            (NOTE, ("n.json", "{}"), "{}/note.html {}/n.json -o {}/n.png", "n.json: note: text: it is missing"),
+            (
+                NOTE,
+                ("n.json", "{\"note\": {\"text\": \"x\", \"txet\": \"y\"}}"),
+                "{} {}/n.json -o {}/n.png",
+                "n.json: note: txet: this layer has no such field",
+            ),
+            (
+                NOTE,
+                ("n.json", "{\"text\": \"x\", \"then\": [{\"at\": 1, \"text\": 5}]}"),
+                "{}/note.html {}/n.json -o {}/n.png",
+                "n.json: note: text: a text is needed, not 5",
+            ),
             (NOTE, fine, "{}/note.html {}/n.json -o {}/n.gif", "n.gif: choose a name that ends in .png"),
             (NOTE, fine, "{}/note.html {}/n.json -o {}/n.png --seconds 3", "--seconds is for a film"),
             (NOTE, fine, "nowhere/note.html {}/n.json -o {}/n.png", "there is no theme \"nowhere/note.html\""),
@@ -357,6 +377,55 @@ mod tests {
             let error = outcome.unwrap_err();
             assert!(error.contains(want), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn every_stored_scene_is_what_the_themes_take() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let scenes = fs::read_dir(root.join("tests/golden/scenes")).unwrap().map(|scene| scene.unwrap().path());
+        let scenes: Vec<PathBuf> = scenes.chain([root.join("samples/scene.json")]).collect();
+        let market = root.join("samples/themes/market");
+        for name in ["base", "boutique", "flash", "minimal", &market.display().to_string()] {
+            let theme = Found::by(name).unwrap().open(None).unwrap();
+            for scene in &scenes {
+                let refused = theme.check(&Sample::read(scene, None).unwrap()).err();
+                assert!(refused.is_none(), "{name}, {}: {refused:?}", scene.display());
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_and_the_extended_themes_are_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str, text: &str| {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("mine/theme.json", "{\"title\": \"Mine\", \"extends\": \"theirs\"}");
+        put("theirs/theme.json", "{\"title\": \"Theirs\", \"extends\": \"mine\"}");
+        put("theirs/theme.css", "");
+        put("others/theme.json", "{\"title\": \"Others\", \"extends\": \"../mine\"}");
+        // No picture, and no theme that reads: both may be mended yet.
+        put("data/scene.json", "{\"card\": {\"images\": {\"photo\": \"a.jpg\"}}}");
+        put("data/a.jpg", "not a picture");
+        let watch = |line: &str| -> Vec<String> {
+            let root = fs::canonicalize(folder.path()).unwrap();
+            let words = line.replace("{}", &root.display().to_string());
+            let options = Line::try_parse_from(["preview"].into_iter().chain(words.split(' '))).unwrap().options;
+            let files = watched(&options, &Found::by(&options.theme).unwrap());
+            assert!(files.iter().all(|(_, stamp)| stamp.is_some()), "{files:?}");
+            files.iter().map(|(file, _)| file.strip_prefix(&root).unwrap().display().to_string()).collect()
+        };
+        let data = ["data/a.jpg", "data/scene.json"];
+        let mine = ["mine/theme.json", "theirs/theme.css", "theirs/theme.json"];
+        assert_eq!(watch("{}/mine {}/data/scene.json -o x.png"), [&data[..], &mine].concat());
+        assert_eq!(watch("{}/others -o x.png"), ["others/theme.json"]);
+        // What says nothing extends base.
+        put("theirs/theme.json", "{\"title\": \"Theirs\"}");
+        put("base/theme.json", "{");
+        assert_eq!(watch("{}/theirs -o x.png"), ["base/theme.json", "theirs/theme.css", "theirs/theme.json"]);
+        assert_eq!(watch("boutique {}/data/scene.json -o x.png"), data);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 /// A film being written: H.264 in 4:2:0, its index before the pictures so that it plays while it loads. It bears its name
-/// when it is whole; one that is given up leaves nothing.
+/// when it is whole; one that is given up takes its file with it, unless the process is killed, which leaves a `.part`.
 pub struct Film {
     encoder: ffmpeg::encoder::video::Encoder,
     /// Present until the file is closed.

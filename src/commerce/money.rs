@@ -123,7 +123,7 @@ pub enum Marks {
     ApostrophePoint,
 }
 
-/// Where the currency's sign stands. A letter before a number is always set off.
+/// Where the currency's sign stands. A code that serves as the sign is set off even where a sign is not: `KWD 1.500`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignAt {
     /// `$24.90`

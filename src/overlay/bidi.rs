@@ -22,22 +22,51 @@ pub(in crate::overlay) fn isolated(value: &str, page_runs_ltr: bool) -> Cow<'_, 
 
 /// A page without the isolates that stand inside of its tags, where a value is a name: `id="cell-0"`, `src="photo"`. Values are
 /// escaped, so that a tag ends where the template ends it.
-pub(in crate::overlay) fn outside_of_tags(mut html: String) -> String {
+pub(in crate::overlay) fn outside_of_tags(html: String) -> String {
     if !html.contains(FIRST_STRONG_ISOLATE) {
         return html;
     }
-    let (mut tag, mut quote) = (false, None);
-    html.retain(|character| {
-        match (character, quote) {
-            ('<', _) if !tag => tag = true,
-            ('>', None) => tag = false,
-            ('"' | '\'', None) if tag => quote = Some(character),
-            (closing, Some(open)) if closing == open => quote = None,
-            _ => {}
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html.as_str();
+    while let Some(begin) = rest.find('<') {
+        let (text, from) = rest.split_at(begin);
+        out.push_str(text);
+        let is_tag = from[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+        let len = match from.starts_with("<!--") {
+            // `<!-->` is a whole one.
+            true => from[2..].find("-->").map_or(from.len(), |end| 2 + end + 3),
+            false if is_tag => tag_len(from),
+            // Less than.
+            false => 1,
+        };
+        let (taken, behind) = from.split_at(len);
+        match is_tag {
+            true => out.extend(taken.chars().filter(|character| !is_isolate(*character))),
+            false => out.push_str(taken),
         }
-        !(tag && matches!(character, FIRST_STRONG_ISOLATE | POP_DIRECTIONAL_ISOLATE))
-    });
-    html
+        rest = behind;
+    }
+    out + rest
+}
+
+/// The length of the tag that a text begins with. Quotes mean something around an attribute's value only.
+fn tag_len(tag: &str) -> usize {
+    let (mut quote, mut value) = (None, false);
+    for (at, character) in tag.char_indices() {
+        match (character, quote) {
+            (closing, Some(open)) if closing == open => quote = None,
+            (_, Some(_)) => {}
+            ('>', None) => return at + 1,
+            ('"' | '\'', None) if value => (quote, value) = (Some(character), false),
+            ('=', None) => value = true,
+            (_, None) => value = value && character.is_whitespace(),
+        }
+    }
+    tag.len()
+}
+
+fn is_isolate(character: char) -> bool {
+    matches!(character, FIRST_STRONG_ISOLATE | POP_DIRECTIONAL_ISOLATE)
 }
 
 /// Embeddings, overrides and isolates. The marks (U+200E, U+200F, U+061C) stand for a letter and open nothing.
@@ -70,5 +99,28 @@ mod tests {
             outside_of_tags("<p>\"quoted\" isn't</p>\u{2068}é\u{2069}".into()),
             "<p>\"quoted\" isn't</p>\u{2068}é\u{2069}"
         );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_tag_leaves_the_values_behind_it_isolated() {
+        let value = "\u{2068}é\u{2069}";
+        for before in [
+            "<!-- the seller's price -->",
+            "<!-- <b class=\" -->",
+            "<!--><p>",
+            "1 < 2 isn't ",
+            "<3 it's ",
+            "<b title=it's>",
+            "<b it's>",
+            "<b title = \"it's >\">",
+            "</p >it's ",
+        ] {
+            let html = format!("{before}{value}<i id=\"{value}\">");
+            assert_eq!(outside_of_tags(html), format!("{before}{value}<i id=\"é\">"), "{before}");
+        }
+        // What is never closed ends with the page.
+        for open in ["<!-- ", "<b title='", "<b ", "<"] {
+            assert_eq!(outside_of_tags(format!("{value}{open}")), format!("{value}{open}"));
+        }
     }
 }

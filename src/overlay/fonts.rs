@@ -20,7 +20,6 @@ use skrifa::raw::FileRef;
 use skrifa::{FontRef, GlyphId, MetadataProvider};
 use takumi::prelude::{FontFamily, FontOverride, FontResource, FontSource, Fonts, GenericFamily};
 
-use super::LayerSpec;
 use super::locale::{Language, Locale};
 
 /// Every font that there is. One serves every show.
@@ -49,14 +48,6 @@ pub struct Gap {
     pub characters: String,
     /// The Debian package that has them. Without one, a font in the configured folder can.
     pub install: Option<&'static str>,
-}
-
-/// What a layer cannot show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// The layer's id.
-    pub layer: String,
-    pub gap: Gap,
 }
 
 /// Why a file is left out.
@@ -139,17 +130,6 @@ impl Library {
         gaps
     }
 
-    /// The characters among layers' values that no font has. What a template itself writes is its author's to see.
-    pub fn missing_in(&self, layers: &[LayerSpec]) -> Vec<Missing> {
-        let missing = |layer: &LayerSpec| {
-            let mut text = String::new();
-            layer.phases.iter().for_each(|phase| gather(&phase.values, &mut text));
-            let told = |gap| Missing { layer: layer.id.clone(), gap };
-            self.missing(&text).into_iter().map(told).collect::<Vec<_>>()
-        };
-        layers.iter().flat_map(missing).collect()
-    }
-
     /// Which packages a text needs, and what is in none of them.
     fn read(&self, text: &str) -> Reading {
         let mut reading = Reading { packages: PACKAGES.map(|_| false), missing: vec![] };
@@ -200,19 +180,6 @@ impl Library {
     fn installed(&self) -> MutexGuard<'_, Installed> {
         // Fonts are registered whole or not at all: a panic elsewhere leaves nothing half-done.
         self.installed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Every text among values, apart from one another.
-fn gather(values: &serde_json::Value, text: &mut String) {
-    match values {
-        serde_json::Value::String(value) => {
-            text.push('\n');
-            text.push_str(value);
-        }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| gather(value, text)),
-        serde_json::Value::Object(values) => values.values().for_each(|value| gather(value, text)),
-        _ => {}
     }
 }
 
@@ -507,21 +474,6 @@ mod tests {
         assert_eq!(told, [("限时", Some("fonts-noto-cjk")), ("👩🍳❤", Some("fonts-noto-color-emoji")), ("अ", None)]);
         let endless: String = ('\u{4E00}'..'\u{9000}').collect();
         assert!(embedded_only().missing(&endless)[0].characters.len() < MOST_NAMED + 8);
-    }
-
-    #[test]
-    fn every_text_of_a_layer_is_looked_at() {
-        let values = serde_json::json!({"title": "ok", "items": [{"title": "骨"}, {"title": "返"}], "left": 3});
-        let layer = LayerSpec {
-            id: "queue".into(),
-            template: "queue".into(),
-            z: 0,
-            ground: None,
-            hits: vec![],
-            phases: vec![crate::overlay::PhaseSpec { values, ..Default::default() }],
-        };
-        let gap = Gap { characters: "骨返".into(), install: Some("fonts-noto-cjk") };
-        assert_eq!(embedded_only().missing_in(&[layer]), [Missing { layer: "queue".into(), gap }]);
     }
 
     #[test]

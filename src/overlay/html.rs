@@ -45,8 +45,8 @@ pub struct Place {
 pub struct Landmarks {
     /// The elements with `id="hit-0"`, `id="hit-1"`…, or the one with `id="hit"`.
     pub hits: Vec<Rect>,
-    /// The elements with `id="cell-0"`, `id="cell-1"`…
-    pub cells: Vec<Rect>,
+    /// The elements with `id="cell-0"`, `id="cell-1"`…, each with its number: a template may leave some out.
+    pub cells: Vec<(usize, Rect)>,
     /// The element with `id="window"`; empty when there is none.
     pub window: Rect,
 }
@@ -119,8 +119,9 @@ impl Typesetter {
         css.push_str(&format!("#window{{{LANDMARK};background-color:rgb(128,0,0)!important}}\n"));
         let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
         let painting = self.paint(page, &Arc::new(sheet), 0)?;
-        let cell =
-            |cell: usize| painting.bounds(|[r, _, b, a]| a > 0 && r > 192 && b.abs_diff(marker_of_cell(cell)) <= 8);
+        let cell = |cell: usize| {
+            (cell, painting.bounds(|[r, _, b, a]| a > 0 && r > 192 && b.abs_diff(marker_of_cell(cell)) <= 8))
+        };
         let is_hit = |[r, g, _, a]: [u8; 4]| a > 0 && g > r;
         let hit = |hit: usize| painting.bounds(|p| is_hit(p) && p[2].abs_diff(marker_of_cell(hit)) <= 8);
         let mut hits: Vec<Rect> = (0..MOST_HITS).map(hit).take_while(|hit| !hit.is_empty()).collect();
@@ -131,7 +132,7 @@ impl Typesetter {
         }
         Ok(Landmarks {
             hits,
-            cells: (0..Face::MOST_CELLS).map(cell).take_while(|cell| !cell.is_empty()).collect(),
+            cells: (0..Face::MOST_CELLS).map(cell).filter(|(_, cell)| !cell.is_empty()).collect(),
             window,
         })
     }

@@ -125,6 +125,8 @@ pub(super) struct Painted {
 /// A place for one digit: the ten ways it can look.
 #[derive(Debug)]
 pub(super) struct Cell {
+    /// Which of the face's digits it shows, from the left.
+    pub(super) place: usize,
     pub(super) area: Rect,
     pub(super) digits: [Raster; 10],
 }

@@ -23,6 +23,7 @@ mod manifest;
 mod problem;
 mod samples;
 mod shape;
+mod sheet;
 mod style;
 mod template;
 mod trial;
@@ -64,7 +65,6 @@ pub struct Themes {
 pub struct Theme {
     name: String,
     title: String,
-    background: [u8; 3],
     kinds: BTreeMap<String, Arc<Kind>>,
     /// Of all its files and of those it extends.
     digest: [u8; 32],
@@ -112,7 +112,7 @@ impl Themes {
     pub fn with_folder(&self, folder: &Path, typesetter: &Typesetter) -> Themes {
         let tried = |theme: &Theme, extended: Option<&Theme>| checks::wrong(theme, extended, typesetter);
         let (mut files, mut problems) = (vec![], vec![]);
-        match files::open_all(folder) {
+        match files::open_all(folder, |name| self.own.contains_key(name)) {
             Err(error) => {
                 problems.push(Problem { theme: None, error });
                 return Themes { own: self.own.clone(), built_in: self.built_in.clone(), problems };
@@ -168,11 +168,6 @@ impl Theme {
     /// What people call it.
     pub fn title(&self) -> &str {
         &self.title
-    }
-
-    /// What is behind everything where there is no picture: red, green, blue.
-    pub fn background(&self) -> [u8; 3] {
-        self.background
     }
 
     pub fn kind(&self, kind: &str) -> Result<&Arc<Kind>, ThemeError> {
@@ -249,8 +244,7 @@ impl Theme {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let background = manifest.background.or(extended.map(Theme::background)).unwrap_or_default();
-        Ok(Theme { name: files.name.clone(), title: manifest.title, background, kinds, digest, files })
+        Ok(Theme { name: files.name.clone(), title: manifest.title, kinds, digest, files })
     }
 
     /// The line of a key in its manifest, for what the manifest turns out to say wrongly.

@@ -1,6 +1,7 @@
 //! What a preview shows: a layer's values by kind, with the moments at which they come, change and go.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,8 +31,6 @@ pub struct Layer {
     pub exits_at: Option<f64>,
     /// Values that take the place of earlier ones.
     pub then: Vec<(f64, Map<String, Value>)>,
-    /// Where its pictures came from.
-    pub files: Vec<PathBuf>,
 }
 
 /// A layer as it is written down.
@@ -109,11 +108,8 @@ impl Sample {
         folder: &Path,
         load: impl Fn(&Path) -> Result<Vec<u8>, Error>,
     ) -> Result<Sample, Refused> {
-        let written: BTreeMap<String, Written> = match kind {
-            Some(kind) => BTreeMap::from([(kind.to_owned(), serde_json::from_str(text)?)]),
-            None => serde_json::from_str(text)?,
-        };
-        let layers = written.into_iter().map(|(kind, written)| Ok((kind, Layer::of(written, folder, &load)?)));
+        let layers =
+            written(text, kind)?.into_iter().map(|(kind, written)| Ok((kind, Layer::of(written, folder, &load)?)));
         Ok(Sample { layers: layers.collect::<Result<_, Refused>>()? })
     }
 
@@ -126,26 +122,35 @@ impl Sample {
         }
     }
 
-    /// The pictures that it read.
-    pub fn files(&self) -> Vec<PathBuf> {
-        self.layers.values().flat_map(|layer| layer.files.clone()).collect()
+    /// The pictures that a file names, unread. None while it does not read.
+    pub fn pictures(file: &Path, kind: Option<&str>) -> Vec<PathBuf> {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let layers = written(&text, kind).unwrap_or_default().into_values();
+        layers.flat_map(|layer| layer.images.into_values()).map(|picture| folder.join(picture)).collect()
+    }
+}
+
+fn written(text: &str, kind: Option<&str>) -> Result<BTreeMap<String, Written>, serde_json::Error> {
+    match kind {
+        Some(kind) => Ok(BTreeMap::from([(kind.to_owned(), serde_json::from_str(text)?)])),
+        None => serde_json::from_str(text),
     }
 }
 
 impl Layer {
     fn of(written: Written, folder: &Path, load: impl Fn(&Path) -> Result<Vec<u8>, Error>) -> Result<Layer, Error> {
         let Written { ends_in, enters_at, exits_at, images: named, then, values } = written;
-        let (mut images, mut files) = (BTreeMap::new(), Vec::new());
+        let mut images = BTreeMap::new();
         for (name, file) in named {
             let file = folder.join(file);
             let photo = Photo::decode(&load(&file)?).map_err(|source| Error::Picture { file: file.clone(), source })?;
             images.insert(name, Arc::new(photo));
-            files.push(file);
         }
         let [ends_in, enters_at, exits_at] = [ends_in, enters_at, exits_at].map(|at| at.map(|Seconds(at)| at));
         let mut then: Vec<_> = then.into_iter().map(|then| (then.at.0, then.values)).collect();
         then.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        Ok(Layer { values, images, ends_in, enters_at, exits_at, then, files })
+        Ok(Layer { values, images, ends_in, enters_at, exits_at, then })
     }
 }
 

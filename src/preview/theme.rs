@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::Error;
 use super::sample::Sample;
-use crate::overlay::theme::Problem;
+use crate::overlay::theme::{NotShown, Problem};
 use crate::overlay::{Canvas, LayerSpec, Locale, PaintError, Painter, PainterConfig, Scene, Staging, Themes};
 
 /// Where a theme is, and whether all of it or one kind of its layers is meant.
@@ -62,12 +64,28 @@ impl Found {
         self.kind.as_deref()
     }
 
-    /// The files that it is made of.
+    /// The files that it is made of, and those of its neighbours that it extends.
     pub fn files(&self) -> Vec<PathBuf> {
-        let entries = self.folder.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
+        let entries = self.folders().into_iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
         let of_theme =
             |path: &PathBuf| path.extension().is_some_and(|is| ["html", "css", "json"].iter().any(|of| is == *of));
         entries.filter(of_theme).collect()
+    }
+
+    /// Its folder, and one after the other that it extends. One that does not read may do so soon, and then leads on.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = vec![];
+        let mut next = self.folder.clone();
+        while let Some(folder) = next.filter(|folder| folder.is_dir() && !folders.contains(folder)) {
+            let manifest = fs::read(folder.join("theme.json")).unwrap_or_default();
+            let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
+            let wanted = manifest["extends"].as_str().unwrap_or("base");
+            // A neighbour has a plain name.
+            let neighbour = Path::new(wanted).file_name().filter(|name| *name == wanted);
+            next = neighbour.map(|name| folder.with_file_name(name));
+            folders.push(folder);
+        }
+        folders
     }
 
     /// Reads it. What is wrong in it is an error here.
@@ -95,6 +113,21 @@ impl Theme {
     /// Whether it knows a kind of layer.
     pub fn has(&self, kind: &str) -> bool {
         self.painter.themes().get(&self.name).is_ok_and(|theme| theme.kind(kind).is_ok())
+    }
+
+    /// Whether its layers take a sample's values, from the first to the last; or which of them does not, and why.
+    pub fn check(&self, sample: &Sample) -> Result<(), (String, NotShown)> {
+        let themes = self.painter.themes();
+        for (kind, layer) in &sample.layers {
+            let refused = |why| (kind.clone(), why);
+            let theme = themes.get(&self.name).map_err(|error| refused(NotShown::Kind(error)))?;
+            let mut values = layer.values.clone();
+            for step in std::iter::once(None).chain(layer.then.iter().map(Some)) {
+                values.extend(step.into_iter().flat_map(|(_, step)| step.clone()));
+                theme.check_values(kind, &Value::Object(values.clone())).map_err(refused)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn paint(&self, rev: u64, layers: &[LayerSpec], canvas: Canvas, locale: Locale) -> Result<Scene, PaintError> {

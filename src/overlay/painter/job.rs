@@ -58,7 +58,8 @@ impl Job<'_> {
         let area = everything.ink();
         let page = self.page(0, self.cropped(area))?;
         let landmarks = self.typesetter.landmarks(&page, &self.template().css).map_err(|source| self.failed(source))?;
-        let cells = apart(&landmarks.cells);
+        let (places, cells): (Vec<usize>, Vec<Rect>) = landmarks.cells.into_iter().unzip();
+        let cells = apart(&cells);
         let hits = match landmarks.hits.is_empty() {
             true => vec![everything.bounds(|pixel| pixel[3] > 0)],
             false => landmarks.hits,
@@ -73,7 +74,7 @@ impl Job<'_> {
         Ok(Painted {
             base: self.raster(&ground, area, &holes, moves),
             film,
-            cells: self.cells(&cells, &ground, &ground_sheet)?,
+            cells: self.cells(&places, &cells, &ground, &ground_sheet)?,
             ring: self.piece("ring", &page)?.map(|painting| {
                 let area = painting.ink();
                 self.raster(&painting, area, &[], moves).ring(painting.bounds(|pixel| pixel[3] > 0))
@@ -87,7 +88,13 @@ impl Job<'_> {
     }
 
     /// Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
-    fn cells(&self, cells: &[Rect], zero: &Painting, sheet: &Arc<StyleSheet>) -> Result<Vec<Cell>, PaintError> {
+    fn cells(
+        &self,
+        places: &[usize],
+        cells: &[Rect],
+        zero: &Painting,
+        sheet: &Arc<StyleSheet>,
+    ) -> Result<Vec<Cell>, PaintError> {
         let moves = self.style.digit_moves();
         let cut = |painting: &Painting| -> Vec<Raster> {
             cells.iter().map(|cell| self.raster(painting, *cell, &[], moves)).collect()
@@ -101,9 +108,9 @@ impl Job<'_> {
             };
             looks.iter_mut().zip(cuts).for_each(|(looks, cut)| looks.push(cut));
         }
-        let cells = cells.iter().zip(looks).map(|(area, looks)| {
+        let cells = places.iter().zip(cells).zip(looks).map(|((place, area), looks)| {
             let digits: Result<[Raster; 10], _> = looks.try_into();
-            Cell { area: *area, digits: digits.unwrap_or_default() }
+            Cell { place: *place, area: *area, digits: digits.unwrap_or_default() }
         });
         Ok(cells.collect())
     }

@@ -117,8 +117,9 @@ impl<'s> Shown<'s> {
     fn draw_digits(&self, pose: Pose, list: &mut DrawList<'s>) {
         let Some(Phase { look: Look::Clock { ends, .. }, .. }) = self.layer.phase(self.at) else { return };
         let reading = Reading::at(*ends, self.at);
-        for (index, (cell, digit)) in self.painted.cells.iter().zip(reading.digits()).enumerate() {
-            let turned = Reading::turned(*ends, self.at, index).filter(|(_, since)| *since < TURN);
+        for cell in &self.painted.cells {
+            let Some(digit) = reading.digits().get(cell.place) else { continue };
+            let turned = Reading::turned(*ends, self.at, cell.place).filter(|(_, since)| *since < TURN);
             let mut push = |draw: Draw<'s>| list.draws.push(pose.apply(draw, self.painted.area));
             match (self.layer.motion.digits, turned) {
                 (Digits::Roll, Some((before, since))) => cell.roll(before, *digit, since, &mut push),

@@ -36,7 +36,11 @@ impl Files {
     /// Reads a theme's folder, which lies inside of the folder of all themes.
     fn open(root: &Path, name: &str) -> Result<Files, ThemeError> {
         let mut files = Files { name: name.to_owned(), ..Files::default() };
-        for (file, path) in listed(root, name)? {
+        let listed = listed(root, name)?;
+        if !listed.iter().any(|(file, _)| file == MANIFEST) {
+            return Err(ThemeError::unreadable(&files.manifest_path(), "it is not there any more"));
+        }
+        for (file, path) in listed {
             let text = read(root, &files.path(&file), &path)?;
             files.put(&file, text);
         }
@@ -61,9 +65,10 @@ impl Files {
     }
 }
 
-/// Every theme of a folder: what could be read, and why the others could not.
-pub(super) fn open_all(root: &Path) -> Result<Vec<Result<Files, Problem>>, ThemeError> {
-    let themes = names(root)?.into_iter().map(|name| {
+/// Every theme of a folder: what could be read, and why the others could not. One that is `known` needs a folder only, so that
+/// its missing manifest is told.
+pub(super) fn open_all(root: &Path, known: impl Fn(&str) -> bool) -> Result<Vec<Result<Files, Problem>>, ThemeError> {
+    let themes = names(root, known)?.into_iter().map(|name| {
         let opened = match named(&name, b"-_") {
             true => Files::open(root, &name),
             false => Err(ThemeError::unreadable(Path::new(&name), BAD_NAME)),
@@ -83,7 +88,8 @@ pub(in crate::overlay) fn stamps(root: &Path) -> Vec<Stamp> {
         let (len, modified, inode) = (metadata.len(), metadata.modified().ok(), inode(&metadata));
         Some((path, len, modified, inode))
     };
-    let files = names(root).unwrap_or_default().into_iter().flat_map(|name| listed(root, &name).unwrap_or_default());
+    let files =
+        names(root, |_| false).unwrap_or_default().into_iter().flat_map(|name| listed(root, &name).unwrap_or_default());
     let files = files.map(|(_, path)| path);
     std::iter::once(root.to_owned()).chain(files).filter_map(stamp).collect()
 }
@@ -96,14 +102,16 @@ pub(super) fn named(name: &str, marks: &[u8]) -> bool {
         && name.bytes().all(plain)
 }
 
-fn names(root: &Path) -> Result<Vec<String>, ThemeError> {
+fn names(root: &Path, known: impl Fn(&str) -> bool) -> Result<Vec<String>, ThemeError> {
     let unreadable = |error| ThemeError::unreadable(root, error);
     let mut names = vec![];
     for entry in fs::read_dir(root).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        // A folder without a manifest is no theme: designers keep drafts and pictures beside them.
-        if fs::symlink_metadata(entry.path().join(MANIFEST)).is_ok() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        // A folder without a manifest is no theme: designers keep drafts and pictures beside them. One that was a theme is being
+        // edited.
+        if fs::symlink_metadata(path.join(MANIFEST)).is_ok() || (known(&name) && path.is_dir()) {
+            names.push(name);
         }
         if names.len() > MOST_THEMES {
             return Err(ThemeError::unreadable(

@@ -3,58 +3,54 @@
 //! A `@keyframes` that makes something brighter and darker counts once for each time there and back, whatever its size on the
 //! picture: a theme does not know what lies beside it.
 
-use std::collections::BTreeMap;
-
 use super::problem::{ThemeError, line_at};
+use super::sheet::{Declaration, Part, parts, plain, split};
+use super::template::styles;
 use super::{Kind, Shape, Theme, files};
 use crate::overlay::motion::Film;
 
-/// Tells each `@keyframes` that flashes too often.
+/// Tells each `@keyframes` that flashes too often, and a duration that cannot be read.
 pub(super) fn wrong(theme: &Theme, kind: &Kind) -> Vec<ThemeError> {
     let films = Shape::ALL.into_iter().filter_map(|shape| kind.style(shape.trial()).film);
     let Some(film) = films.min_by_key(|film| film.ms) else { return vec![] };
+    let markup = kind.template.markup();
+    let css = theme.files.css.as_deref().unwrap_or_default();
+    // Of what is wrong in the template, in the theme's sheet, or in one of a theme that it extends.
+    let in_template =
+        |at: usize, reason| ThemeError::at(&markup.file, line_at(&markup.source, markup.css_at + at), reason);
+    let in_theme = |at: usize, reason| ThemeError::at(&theme.files.path(files::CSS), line_at(css, at), reason);
+    let in_neither = |reason| theme.at_key(&["layers", kind.name(), "film"], reason);
+
+    let mut sheet = Sheet::default();
+    let mut read = sheet.read(&plain(&kind.template.css), 0).map_err(|_| {
+        let unread = |css: &str| Sheet::default().read(&plain(css), 0).err();
+        let template = unread(&markup.css).map(|at| in_template(at, UNREAD.to_owned()));
+        template.or_else(|| unread(css).map(|at| in_theme(at, UNREAD.to_owned())))
+    });
+    for (at, style) in styles(&markup.html) {
+        let here = |at| Some(ThemeError::at(&markup.file, line_at(&markup.html, at), UNREAD));
+        read = read.and_then(|()| sheet.read(&plain(style), at).map_err(here));
+    }
+    if let Err(error) = read {
+        return vec![error.unwrap_or_else(|| in_neither(UNREAD.to_owned()))];
+    }
     let tell = |(name, reason): (String, String)| {
-        let markup = kind.template.markup();
-        let css = theme.files.css.as_deref().unwrap_or_default();
         if let Some(at) = keyframes_at(&markup.css, &name) {
-            ThemeError::at(&markup.file, line_at(&markup.source, markup.css_at + at), reason)
+            in_template(at, reason)
         } else if let Some(at) = keyframes_at(css, &name) {
-            ThemeError::at(&theme.files.path(files::CSS), line_at(css, at), reason)
+            in_theme(at, reason)
         } else {
-            theme.at_key(&["layers", kind.name(), "film"], reason)
+            in_neither(reason)
         }
     };
-    flashing(&kind.template.css, film).into_iter().map(tell).collect()
+    sheet.flashing(film).into_iter().map(tell).collect()
 }
 
-/// The names of keyframes that flash too often, and why.
-fn flashing(css: &str, film: Film) -> Vec<(String, String)> {
-    let css = without_comments(css);
-    let mut sheet = Sheet::default();
-    sheet.read(&css);
-    let Sheet { keyframes, runs } = sheet;
-    let mut wrong = vec![];
-    for (name, changes) in &keyframes {
-        // A film begins anew at its end, which is a change as well.
-        let again = changes.shows().then_some(1000.0 / film.ms.max(1) as f32);
-        let often =
-            runs.iter().filter(|run| run.name.as_ref().is_none_or(|of| of == name)).map(|run| changes.a_second(run));
-        let often = often.chain(again).fold(0.0, f32::max);
-        if often > MOST {
-            let reason = format!(
-                "@keyframes {name} flashes {often:.1} times a second; more than {MOST} can make people ill (WCAG 2.3.1): \
-                 give it a longer duration or fewer changes"
-            );
-            wrong.push((name.clone(), reason));
-        }
-    }
-    wrong
-}
-
-/// What of a style sheet matters here.
+/// What of style sheets matters here.
 #[derive(Default)]
 struct Sheet {
-    keyframes: BTreeMap<String, Changes>,
+    /// By name; all of one that is there twice, as it may depend on the picture which of them counts.
+    keyframes: Vec<(String, Changes)>,
     runs: Vec<Run>,
 }
 
@@ -98,77 +94,151 @@ impl Changes {
 }
 
 impl Sheet {
-    fn read(&mut self, css: &str) {
-        for (head, body) in blocks(css) {
-            match head.strip_prefix('@').map(|at| at.trim_start_matches("-webkit-")) {
-                Some(at) if at.starts_with("keyframes") => {
-                    let name = at["keyframes".len()..].trim().trim_matches(['"', '\'']);
-                    self.keyframes.insert(name.to_owned(), changes(body));
+    /// Reads a plain sheet that begins `at` a place. An error is the place of a duration that cannot be read.
+    fn read(&mut self, css: &str, at: usize) -> Result<(), usize> {
+        let mut declared = vec![];
+        for part in parts(css) {
+            let Some((begin, body)) = part.body else {
+                declared.extend(Declaration::parse(part.head).map(|declaration| (at + part.at, declaration)));
+                continue;
+            };
+            match part.head.strip_prefix('@').map(|name| name.trim_start_matches("-webkit-")) {
+                Some(name) if name.starts_with("keyframes") => {
+                    let name = name["keyframes".len()..].trim();
+                    self.keyframes.push((name.to_owned(), changes(body)));
                 }
-                // @media, @supports, @layer hold rules.
-                Some(_) => self.read(body),
-                None => self.rule(body),
+                // @media, @supports, @layer hold rules, and so may a rule; how many within one another, `check_css` bounds.
+                _ => self.read(body, at + begin)?,
             }
         }
+        self.runs.extend(Lists::of(&declared)?.runs());
+        Ok(())
     }
 
-    fn rule(&mut self, body: &str) {
-        let mut names: Vec<String> = vec![];
-        let (mut durations, mut times, mut alternate) = (vec![], None, false);
-        for (property, value) in declarations(body) {
-            match property.trim_start_matches("-webkit-") {
-                "animation" => self.runs.extend(value.split(',').map(Run::parse)),
-                "animation-name" => names = value.split(',').map(|name| name.trim().to_owned()).collect(),
-                "animation-duration" => {
-                    durations = value.split(',').filter_map(|text| milliseconds(text.trim())).collect()
-                }
-                "animation-iteration-count" => times = value.trim().parse().ok(),
-                "animation-direction" => alternate = value.contains("alternate"),
-                _ => {}
+    /// The names of keyframes that flash too often, and why.
+    fn flashing(&self, film: Film) -> Vec<(String, String)> {
+        let mut wrong = vec![];
+        for (name, changes) in &self.keyframes {
+            // A film begins anew at its end, which is a change as well.
+            let again = changes.shows().then_some(1000.0 / film.ms.max(1) as f32);
+            let runs = self.runs.iter().filter(|run| run.name.as_ref().is_none_or(|of| of == name));
+            let often = runs.map(|run| changes.a_second(run)).chain(again).fold(0.0, f32::max);
+            if often > MOST {
+                let reason = format!(
+                    "@keyframes {name} flashes {often:.1} times a second; more than {MOST} can make people ill (WCAG 2.3.1): \
+                     give it a longer duration or fewer changes"
+                );
+                wrong.push((name.clone(), reason));
             }
         }
-        let shortest = durations.into_iter().fold(f32::MAX, f32::min);
-        if shortest < f32::MAX {
-            let names: Vec<Option<String>> =
-                if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
-            self.runs.extend(names.into_iter().map(|name| Run { name, ms: shortest, times, alternate }));
-        }
+        wrong
     }
 }
 
-impl Run {
-    /// One entry of `animation`. Which of its words is the name cannot be told from the keywords without a list of them; a
-    /// name that is not the keyframes' does no harm.
-    fn parse(entry: &str) -> Run {
-        let words: Vec<&str> = entry.split_whitespace().collect();
-        let keyword = |word: &str| {
-            let known =
-                ["infinite", "alternate", "normal", "reverse", "none", "forwards", "backwards", "both", "linear"];
-            known.contains(&word)
-                || word.starts_with("ease")
-                || word.contains('(')
-                || word.contains(')')
-                || word == "running"
-        };
-        let name =
-            words.iter().find(|word| !keyword(word) && !word.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
-        Run {
-            name: name.map(|name| (*name).to_owned()),
-            ms: words.iter().find_map(|word| milliseconds(word)).unwrap_or(0.0),
-            times: words.iter().find_map(|word| word.parse().ok()),
-            alternate: words.iter().any(|word| word.starts_with("alternate")),
+/// What a rule says of its animations, as CSS has it: a list a property, those that are shorter over and over again.
+#[derive(Default)]
+struct Lists {
+    /// Absent where a name cannot be told.
+    names: Vec<Option<String>>,
+    ms: Vec<f32>,
+    times: Vec<Option<f32>>,
+    alternate: Vec<bool>,
+}
+
+impl Lists {
+    fn of(declared: &[(usize, Declaration<'_>)]) -> Result<Lists, usize> {
+        let mut lists = Lists::default();
+        let entries = |value| split(value, |character| character == ',');
+        // What is important holds whatever stands behind it.
+        for important in [false, true] {
+            for (at, declaration) in declared.iter().filter(|(_, declaration)| declaration.important == important) {
+                let value = declaration.value;
+                match declaration.property.trim_start_matches("-webkit-") {
+                    // All of them anew.
+                    "animation" => {
+                        lists = Lists::default();
+                        entries(value).try_for_each(|entry| lists.push(entry).ok_or(*at))?;
+                    }
+                    "animation-name" => lists.names = entries(value).map(named).collect(),
+                    "animation-duration" => {
+                        let ms: Option<_> = entries(value).map(milliseconds).collect();
+                        lists.ms = ms.ok_or(*at)?;
+                    }
+                    "animation-iteration-count" => {
+                        lists.times = entries(value).map(|entry| entry.parse().ok()).collect()
+                    }
+                    "animation-direction" => {
+                        lists.alternate = entries(value).map(|entry| entry.starts_with("alternate")).collect();
+                    }
+                    _ => {}
+                }
+            }
         }
+        Ok(lists)
     }
+
+    /// One entry of `animation`; nothing where its duration cannot be read. Which of its words is the name cannot be told from the
+    /// keywords without a list of them; a name that is not the keyframes' does no harm.
+    fn push(&mut self, entry: &str) -> Option<()> {
+        let (mut name, mut ms, mut times) = (None, None, None);
+        for word in split(entry, char::is_whitespace) {
+            if let Some(time) = milliseconds(word) {
+                // The second is the delay.
+                ms = ms.or(Some(time));
+            } else if let Some((function, _)) = word.split_once('(') {
+                // Behind the duration another can only be something else.
+                if ms.is_none() && !EASINGS.contains(&function) {
+                    return None;
+                }
+            } else if let Ok(number) = word.parse() {
+                times = Some(number);
+            } else if !is_keyword(word) {
+                name = name.or_else(|| named(word));
+            }
+        }
+        self.names.push(name);
+        self.ms.push(ms.unwrap_or(0.0));
+        self.times.push(times);
+        self.alternate.push(split(entry, char::is_whitespace).any(|word| word.starts_with("alternate")));
+        Some(())
+    }
+
+    fn runs(self) -> impl Iterator<Item = Run> {
+        fn nth<T: Clone>(list: &[T], n: usize) -> Option<T> {
+            list.get(n % list.len().max(1)).cloned()
+        }
+        // A rule without names gives its durations to whatever runs.
+        let count = if self.names.is_empty() { self.ms.len() } else { self.names.len() };
+        (0..count).filter_map(move |n| {
+            let (name, times) = (nth(&self.names, n).flatten(), nth(&self.times, n).flatten());
+            Some(Run { name, ms: nth(&self.ms, n)?, times, alternate: nth(&self.alternate, n).unwrap_or_default() })
+        })
+    }
+}
+
+/// The name of keyframes; nothing for one that a variable holds.
+fn named(text: &str) -> Option<String> {
+    (!text.contains('(')).then(|| text.to_owned())
+}
+
+fn is_keyword(word: &str) -> bool {
+    let known =
+        ["infinite", "normal", "reverse", "none", "forwards", "backwards", "both", "linear", "running", "paused"];
+    known.contains(&word) || ["ease", "step-", "alternate"].iter().any(|begins| word.starts_with(begins))
 }
 
 /// How the properties that make things bright or dark go from stop to stop; the one that changes most counts.
 fn changes(body: &str) -> Changes {
     let mut stops: Vec<(f32, Vec<(String, String)>)> = vec![];
-    for (head, body) in blocks(body) {
-        let declared: Vec<(String, String)> = declarations(body)
-            .filter(|(property, _)| BRIGHT.iter().any(|bright| property.starts_with(bright)))
-            .filter(|(property, _)| !MOVING.contains(property))
-            .map(|(property, value)| (property.to_owned(), value.to_owned()))
+    for Part { head, body, .. } in parts(body) {
+        let Some((_, body)) = body else { continue };
+        let declared = parts(body);
+        let declared: Vec<(String, String)> = declared
+            .iter()
+            .filter_map(|part| Declaration::parse(part.head))
+            .filter(|declaration| BRIGHT.iter().any(|bright| declaration.property.starts_with(bright)))
+            .filter(|declaration| !MOVING.contains(&declaration.property))
+            .map(|declaration| (declaration.property.to_owned(), declaration.value.to_owned()))
             .collect();
         for stop in head.split(',') {
             let at = match stop.trim() {
@@ -214,67 +284,32 @@ fn differ(a: &str, b: &str) -> bool {
 
 /// Where `@keyframes NAME` stands.
 fn keyframes_at(css: &str, name: &str) -> Option<usize> {
-    let named = |at: &usize| {
-        let rest = css[at + "keyframes".len()..].trim_start().trim_start_matches(['"', '\'']);
-        rest.strip_prefix(name)
+    let css = plain(css);
+    let is = |at: &usize| {
+        css[at + "keyframes".len()..]
+            .trim_start()
+            .strip_prefix(name)
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_'))
     };
-    css.match_indices("keyframes").map(|(at, _)| at).find(named)
-}
-
-/// A sheet's or a rule's blocks: what stands before the brace, and what in it.
-fn blocks(css: &str) -> Vec<(&str, &str)> {
-    let mut blocks = vec![];
-    let (mut begin, mut open, mut depth) = (0, 0, 0_usize);
-    for (at, c) in css.char_indices() {
-        match c {
-            '{' => {
-                if depth == 0 {
-                    open = at;
-                }
-                depth += 1;
-            }
-            '}' if depth == 1 => {
-                blocks.push((css[begin..open].trim(), &css[open + 1..at]));
-                (begin, depth) = (at + 1, 0);
-            }
-            '}' => depth = depth.saturating_sub(1),
-            ';' if depth == 0 => begin = at + 1,
-            _ => {}
-        }
-    }
-    blocks
-}
-
-fn declarations(body: &str) -> impl Iterator<Item = (&str, &str)> {
-    let value = |value: &'_ str| value.trim_end_matches("!important").trim().len();
-    body.split(';').filter_map(move |declaration| {
-        let (property, text) = declaration.split_once(':')?;
-        let text = text.trim();
-        Some((property.trim(), &text[..value(text)]))
-    })
+    css.match_indices("keyframes").map(|(at, _)| at).find(is)
 }
 
 fn milliseconds(text: &str) -> Option<f32> {
-    match text.strip_suffix("ms") {
-        Some(number) => number.parse().ok(),
-        None => Some(text.strip_suffix('s')?.parse::<f32>().ok()? * 1000.0),
-    }
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1.0),
+        None => text.strip_suffix('s').map_or((text, 0.0), |number| (number, 1000.0)),
+    };
+    // Words that Rust takes for numbers: inf, nan.
+    let number: f32 = number.parse().ok().filter(|_| !number.starts_with(char::is_alphabetic))?;
+    let time = number * unit;
+    // Nothing else goes without a unit.
+    ((unit > 0.0 || number == 0.0) && time.is_finite()).then_some(time)
 }
 
-/// Comments as spaces, so that places hold.
-fn without_comments(css: &str) -> String {
-    let mut out = String::with_capacity(css.len());
-    let mut rest = css;
-    while let Some(open) = rest.find("/*") {
-        out.push_str(&rest[..open]);
-        let end = rest[open + 2..].find("*/").map_or(rest.len(), |close| open + 2 + close + 2);
-        out.push(' ');
-        rest = &rest[end..];
-    }
-    out + rest
-}
-
+const UNREAD: &str =
+    "how often this flashes cannot be read: write the animation's duration as a number, as in 2s or 400ms";
+/// Functions in an `animation` that say nothing of its duration.
+const EASINGS: [&str; 3] = ["cubic-bezier", "linear", "steps"];
 const MOST: f32 = 3.0;
 /// Properties that make things brighter or darker, by how they begin.
 const BRIGHT: [&str; 6] = ["opacity", "background", "color", "filter", "visibility", "box-shadow"];
@@ -285,8 +320,14 @@ const MOVING: [&str; 4] = ["background-position", "background-position-x", "back
 mod tests {
     use super::*;
 
+    fn sheet(css: &str) -> Result<Sheet, usize> {
+        let mut sheet = Sheet::default();
+        sheet.read(&plain(css), 0).map(|()| sheet)
+    }
+
     fn flashing_in(css: &str, ms: u32) -> Vec<String> {
-        flashing(css, Film { ms, fps: 15 }).into_iter().map(|(name, _)| name).collect()
+        let flashing = sheet(css).ok().unwrap().flashing(Film { ms, fps: 15 });
+        flashing.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -303,6 +344,13 @@ mod tests {
             "animation: blink 100ms 3",
             "animation: other 100ms infinite",
             "animation-name: blink; animation-duration: .5s",
+            "animation: blink 100ms infinite; animation-duration: 2s",
+            "animation: blink 100ms infinite; animation-iteration-count: 3",
+            "animation: blink .1s; animation: blink 2s",
+            "animation: blink 2s 100ms infinite",
+            "animation: blink 2s var(--ease) infinite",
+            "animation: steps(2, end) 2s blink, cubic-bezier(0, .1s, 1, 1) 1s blink",
+            "animation: blink 0 infinite; animation-delay: 10ms",
             "",
         ] {
             assert!(blink(calm).is_empty(), "{calm}");
@@ -313,8 +361,36 @@ mod tests {
             "animation: blink 100ms 4",
             "animation-name: blink; animation-duration: 250ms",
             "/* : { */ animation-duration: 100ms",
+            "ANIMATION: Blink 200MS Infinite",
+            "animation: 'blink' 100ms 0 infinite",
+            "animation: blink 100ms 2; animation-iteration-count: infinite",
+            "animation: blink 2s; animation-duration: 100ms",
+            "animation-duration: 100ms !important; animation: blink 2s infinite",
+            "animation: calm 1s, blink 1s; animation-duration: 1s, 100ms",
+            "animation: cubic-bezier(0, 0, 1, 1) 100ms blink infinite",
+            "animation: 100ms var(--name)",
+            "color: red; &.b { animation: blink 100ms infinite }",
+            "content: '}'; animation: blink 100ms infinite",
+            "} .c { animation: blink 100ms infinite",
         ] {
             assert_eq!(blink(wild), ["blink"], "{wild}");
+        }
+    }
+
+    #[test]
+    fn a_duration_that_cannot_be_read_is_told_by_its_place() {
+        for unread in [
+            "animation: blink var(--beat) infinite",
+            "animation: blink calc(1s / 10) infinite",
+            "animation: var(--all)",
+            "animation: calm 2s, blink min(1s, 2s)",
+            "Animation-Duration: VAR(--beat)",
+            "animation-name: blink; animation-duration: 1s, calc(100ms)",
+            "animation-duration: inherit",
+        ] {
+            let css = format!("/* \u{e4} */ .a {{ color: red; {unread} }}");
+            let at = css.to_ascii_lowercase().rfind("animation").unwrap();
+            assert_eq!(sheet(&css).err(), Some(at), "{unread}");
         }
     }
 
@@ -346,8 +422,11 @@ mod tests {
             "a{animation:}",
             "@keyframes\u{e4}{}",
             "{animation: ,,;}",
+            "animation: (; animation-duration: ,",
+            "@keyframes \\",
         ] {
-            flashing_in(css, 10);
+            drop(sheet(css).map(|sheet| sheet.flashing(Film { ms: 10, fps: 15 })));
+            keyframes_at(css, "a");
         }
     }
 }

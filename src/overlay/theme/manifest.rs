@@ -23,9 +23,6 @@ pub(super) struct Manifest {
     pub(super) title: String,
     /// The theme that it takes from what it does not say itself; `base` when absent.
     pub(super) extends: Option<String>,
-    /// What is behind everything where there is no picture: red, green, blue.
-    #[serde(default, deserialize_with = "colour")]
-    pub(super) background: Option<[u8; 3]>,
     /// Settings by kind.
     #[serde(default)]
     pub(super) layers: BTreeMap<String, Settings>,
@@ -198,13 +195,6 @@ fn title<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     if fits { Ok(title.trim().to_owned()) } else { Err(D::Error::custom("a title has 1 to 64 characters")) }
 }
 
-fn colour<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 3]>, D::Error> {
-    let text = String::deserialize(from)?;
-    let mut colour = [0; 3];
-    let digits = text.strip_prefix('#').filter(|digits| hex::decode_to_slice(digits, &mut colour).is_ok());
-    digits.map(|_| Some(colour)).ok_or_else(|| D::Error::custom("a colour is written as \"#rrggbb\""))
-}
-
 fn margin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
     number::real(from, 0.0..=40.0).map(Some)
 }
@@ -251,14 +241,13 @@ mod tests {
 
     #[test]
     fn the_manifest_of_the_documentation_reads() {
-        let text = r##"{ "title": "Boutique", "extends": "base", "background": "#17181f", "layers": { "card": {
+        let text = r#"{ "title": "Boutique", "extends": "base", "layers": { "card": {
             "anchor": "bottom-left", "margin": 4.4, "z": 10, "fields": { "title": "text", "old_price": "text?", "sold_out": "flag" },
             "enter": { "kind": "slide", "from": "left", "ms": 450, "ease": "out" }, "exit": { "kind": "slide", "to": "left" },
             "change": { "kind": "roll", "ms": 300 }, "emphasis": { "kind": "shimmer", "every_ms": 6000, "ms": 1200 },
             "glass": true, "digits": "flip", "scroll": 8, "film": { "ms": 2000, "fps": 15 },
-            "variants": { "9:16": { "anchor": "bottom", "emphasis": null }, "1:1": { "margin": 3 } } } } }"##;
+            "variants": { "9:16": { "anchor": "bottom", "emphasis": null }, "1:1": { "margin": 3 } } } } }"#;
         let manifest = Manifest::parse(Path::new("theme.json"), text).unwrap();
-        assert_eq!(manifest.background, Some([0x17, 0x18, 0x1f]));
         let card = &manifest.layers["card"];
         assert_eq!((card.margin, card.z, card.scroll), (Some(4.4), Some(10), Some(Some(8.0))));
         assert_eq!(card.variants[&Shape::Portrait].emphasis, Some(None), "null takes it away");
@@ -293,7 +282,8 @@ mod tests {
     fn a_manifest_without_a_title_or_with_a_bad_one_is_refused() {
         assert!(wrong("{\n}")[0].contains("missing field `title`"));
         assert!(wrong("{\"title\": \" \"}")[0].contains("1 to 64 characters"));
-        assert!(wrong("{\"title\": \"T\", \"background\": \"red\"}")[0].contains("#rrggbb"));
+        // A theme colours its own elements; there is nothing behind them that a key could colour.
+        assert!(wrong("{\"title\": \"T\", \"background\": \"#000000\"}")[0].contains("unknown field `background`"));
         assert_eq!(wrong("{\n\"title\": \"T\",\n,}")[0], "t/theme.json:3: key must be a string");
     }
 

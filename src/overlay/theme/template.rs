@@ -12,6 +12,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_format
 use takumi::prelude::StyleSheet;
 
 use super::problem::{ThemeError, line_at};
+use super::sheet::{MOST_DEPTH, too_deep};
 use crate::overlay::bidi::{isolated, outside_of_tags};
 
 /// A template as a theme uses it: dressed by its own style, and by the `theme.css` of every theme from its own to that one.
@@ -82,6 +83,9 @@ impl Markup {
         if let Some(at) = styled_by_value(&html) {
             return Err(ThemeError::at(&file, line_at(&html, at), "values cannot stand in a style attribute"));
         }
+        if let Some(at) = styles(&html).find_map(|(at, style)| Some(at + too_deep(style)?)) {
+            return Err(ThemeError::at(&file, line_at(&html, at), nests()));
+        }
         if let Some(at) = css.find("{{").or_else(|| css.find("{%")) {
             return Err(ThemeError::at(&file, line_at(&source, css_at + at), "values cannot stand in <style>"));
         }
@@ -110,6 +114,8 @@ fn fills() -> &'static str {
 
 /// Checks CSS that stands at `at` in a file.
 pub(super) fn check_css(file: &Path, source: &str, at: usize, css: &str) -> Result<(), ThemeError> {
+    // Before anything else: every level takes of the stack of whatever reads it.
+    let deep = too_deep(css).map(|found| (found, nests()));
     let imported = css.find("@import").map(|found| (found, "@import has nothing to load".to_owned()));
     let parsed = || {
         let error = StyleSheet::parse(css).err()?;
@@ -118,13 +124,17 @@ pub(super) fn check_css(file: &Path, source: &str, at: usize, css: &str) -> Resu
         let context: String = context.trim().chars().take(60).collect();
         Some((found, format!("CSS near {context:?}: {}", error.kind)))
     };
-    match imported.or_else(parsed) {
+    match deep.or(imported).or_else(parsed) {
         Some((found, reason)) => Err(ThemeError::at(file, line_at(source, at + found), reason)),
         None => Ok(()),
     }
 }
 
-/// Where CSS or markup names something to load.
+fn nests() -> String {
+    format!("CSS may nest {MOST_DEPTH} deep, in blocks and brackets")
+}
+
+/// Where CSS or markup names something to load, or a template lets values through as markup.
 pub(super) fn reaching_out(source: &str) -> Option<(usize, String)> {
     const NO_FILES: &str = "a theme sees its own folder only, and a template no file at all";
     let lower = source.to_ascii_lowercase();
@@ -136,9 +146,13 @@ pub(super) fn reaching_out(source: &str) -> Option<(usize, String)> {
     ];
     let tag = |(at, _): (usize, &str)| {
         let words = lower[at + 2..].trim_start_matches(['-', '+']).trim_start();
-        let loads = ["include", "import", "from", "extends"].into_iter().find(|word| {
+        let is = |word: &&str| {
             words.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-        });
+        };
+        if is(&"autoescape") {
+            return Some((at, "{% autoescape %} is not a template's to say: values are text, never markup".to_owned()));
+        }
+        let loads = ["include", "import", "from", "extends"].into_iter().find(is);
         loads.map(|word| (at, format!("{{% {word} %}} has nothing to load: {NO_FILES}")))
     };
     let src = |(at, found): (usize, &str)| {
@@ -242,6 +256,16 @@ fn styled_by_value(markup: &str) -> Option<usize> {
     })
 }
 
+/// What stands in `style` attributes, and where.
+pub(super) fn styles(markup: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lower = markup.to_ascii_lowercase();
+    let found: Vec<usize> = lower.match_indices("style=").map(|(at, found)| at + found.len()).collect();
+    found.into_iter().map(|at| {
+        let quote = usize::from(markup[at..].starts_with(['"', '\'']));
+        (at + quote, attribute(&markup[at..]))
+    })
+}
+
 /// An attribute's value, from behind its `=`.
 fn attribute(text: &str) -> &str {
     match text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
@@ -309,6 +333,9 @@ mod tests {
             ("<style media=print></style>", "t/card.html:1: <style> takes no attributes"),
             ("\n{%- include '/etc/passwd' %}", "t/card.html:2: {% include %} has nothing to load"),
             ("\n\n{% import 'x' as y %}", "t/card.html:3: {% import %} has nothing to load"),
+            ("\n{% autoescape false %}{{ x }}{% endautoescape %}", "t/card.html:2: {% autoescape %} is not"),
+            ("{%-   autoescape none -%}{{ x }}{% endautoescape %}", "t/card.html:1: {% autoescape %} is not"),
+            ("{%+\nautoescape 'none' %}", "t/card.html:1: {% autoescape %} is not"),
             ("<p>\n<img src=\"/etc/logo.png\">", "t/card.html:2: src=\"/etc/logo.png\" has nothing to load"),
             ("<img alt=x\nsrc=logo.png>", "t/card.html:2: src=\"logo.png\" has nothing to load"),
             ("<b>\n</b><a href='../x'>", "t/card.html:2: ../ leads out of the theme"),
@@ -318,6 +345,16 @@ mod tests {
             assert!(error.starts_with(why), "{source:?}: {error}");
         }
         assert!(parse("<img src=\"photo\"><img src=\"{{ item.image }}\">{% set from = 1 %}{{ from }}").is_ok());
+    }
+
+    #[test]
+    fn styles_are_found_where_they_stand() {
+        let markup = "<b style=\"\u{e4}: 1\"><i STYLE='a: 2'><u style=b:3>";
+        let found: Vec<_> = styles(markup).collect();
+        assert_eq!(found.iter().map(|(_, style)| *style).collect::<Vec<_>>(), ["\u{e4}: 1", "a: 2", "b:3"]);
+        assert!(found.iter().all(|(at, style)| markup[*at..].starts_with(style)));
+        let deep = format!("<b style=\"\u{e4}{}\">", "(".repeat(17));
+        assert!(parse(&deep).is_err_and(|error| error.starts_with("t/card.html:1: CSS may nest 16 deep")));
     }
 
     #[test]

@@ -51,8 +51,8 @@ fn the_built_in_themes_hold_to_their_own_rules() {
 fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     let settings = r##", "extends": "a", "layers": {
         "card": {"margin": 6, "variants": {"1:1": {"anchor": "top"}}}, "slate": {"glass": true}}"##;
-    let base = r##", "background": "#102030", "layers": {
-        "card": {"anchor": "bottom", "margin": 2, "digits": "roll", "variants": {"9:16": {"margin": 1, "z": 7}}}}"##;
+    let base = r#", "layers": {
+        "card": {"anchor": "bottom", "margin": 2, "digits": "roll", "variants": {"9:16": {"margin": 1, "z": 7}}}}"#;
     let (themes, told) = read(&[
         ("a/theme.json", &titled(base)),
         ("a/card.html", "<style>.a { color: red }</style><b>{{ title }}</b>"),
@@ -63,7 +63,6 @@ fn a_theme_takes_what_it_does_not_have_from_the_one_it_extends() {
     ]);
     assert!(told.is_empty(), "{told:?}");
     let theme = themes.get("b").unwrap();
-    assert_eq!(theme.background(), [0x10, 0x20, 0x30]);
     let card = theme.kind("card").unwrap();
     let style = |width, height| card.style(Resolution::new(width, height));
     assert_eq!((style(1920, 1080).place.anchor, style(1920, 1080).place.margin), (Anchor::Bottom, 6.0));
@@ -217,6 +216,33 @@ fn a_theme_that_flashes_is_refused_by_its_line() {
     let (_, told) =
         read(&[("t/theme.json", &manifest.replace("2000", "1000")), ("t/lower.html", &own.replace("200ms", "1s"))]);
     assert!(told.is_empty(), "{told:?}");
+
+    // In the markup itself.
+    let inline =
+        "<style>@Keyframes Blink { 50% { opacity: 0 } }</style>\n<b style=\"animation: blink 200ms infinite\"></b>";
+    let (_, told) = read(&[("t/theme.json", &manifest), ("t/lower.html", inline)]);
+    assert!(told[0].starts_with("t/lower.html:1: @keyframes blink flashes 5.0"), "{told:?}");
+    // What cannot be read is not taken for calm.
+    let unread = |file, line| format!("t/{file}:{line}: how often this flashes cannot be read");
+    let (_, told) = read(&[("t/theme.json", &manifest), ("t/lower.html", &inline.replace("200ms", "var(--beat)"))]);
+    assert!(told[0].starts_with(&unread("lower.html", 2)), "{told:?}");
+    let (_, told) =
+        read(&[("t/theme.json", &manifest), ("t/lower.html", &own.replace("200ms", "calc(var(--beat) / 10)"))]);
+    assert!(told[0].starts_with(&unread("lower.html", 5)), "{told:?}");
+    let css = css.replace("200ms", "var(--beat)");
+    let (_, told) = read(&[("t/theme.json", &manifest), ("t/lower.html", template), ("t/theme.css", &css)]);
+    assert!(told[0].starts_with(&unread("theme.css", 3)), "{told:?}");
+}
+
+#[test]
+fn css_that_nests_without_end_is_refused() {
+    let deep = format!("i {{ width: 1rem }}\n{}", "@media all{".repeat(20_000));
+    let (_, told) = read(&[("t/theme.json", &titled("")), ("t/theme.css", &deep)]);
+    assert!(told[0].starts_with("t/theme.css:2: CSS may nest 16 deep"), "{told:?}");
+    let told = one(&format!("<style>\n{deep}</style><p>{{{{ title }}}}</p>"));
+    assert!(told[0].starts_with("t/lower.html:3: CSS may nest 16 deep"), "{told:?}");
+    let told = one(&format!("<p>\n{{{{ title }}}}<b style=\"width: {}\"></b></p>", "calc(".repeat(20_000)));
+    assert!(told[0].starts_with("t/lower.html:2: CSS may nest 16 deep"), "{told:?}");
 }
 
 #[test]
@@ -231,10 +257,23 @@ fn what_did_not_change_is_taken_over() {
     let third = second.with_folder(folder.path(), &TYPESETTER);
     assert!(!same(&second, &third, "a") && !same(&second, &third, "b"), "b is made of a");
     // A manifest that is gone for a moment takes nothing off the air, a folder that is gone does.
+    let told = |themes: &Themes| themes.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
     fs::write(folder.path().join("a/theme.json"), "").unwrap();
     let fourth = third.with_folder(folder.path(), &TYPESETTER);
     assert!(same(&third, &fourth, "a") && same(&third, &fourth, "b"));
     assert_eq!(fourth.problems()[0].theme.as_deref(), Some("a"));
+    fs::remove_file(folder.path().join("a/theme.json")).unwrap();
+    let fifth = fourth.with_folder(folder.path(), &TYPESETTER);
+    assert!(same(&third, &fifth, "a") && same(&third, &fifth, "b"));
+    assert_eq!(told(&fifth), ["a/theme.json: it is not there any more"]);
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    let sixth = fifth.with_folder(folder.path(), &TYPESETTER);
+    assert!(sixth.get("a").is_err() && same(&third, &sixth, "b"));
+    assert!(told(&sixth)[0].starts_with("b/theme.json:2: there is no theme \"a\""), "{:?}", told(&sixth));
+    // And one that was never a theme is none.
+    fs::create_dir(folder.path().join("a")).unwrap();
+    let seventh = sixth.with_folder(folder.path(), &TYPESETTER);
+    assert!(seventh.get("a").is_err());
 }
 
 #[cfg(unix)]
