@@ -212,21 +212,9 @@ impl Scene {
         self.layers.iter().flat_map(hits).collect()
     }
 
-    /// The next moment after `at` when a phase begins or ends.
-    pub fn next_change(&self, at: MediaTime) -> Option<MediaTime> {
-        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
-        phases.flat_map(|phase| [phase.from, phase.until]).flatten().filter(|change| *change > at).min()
-    }
-
     /// What a layer's digits read at a moment.
     pub fn clock_text(&self, layer: &str, at: MediaTime) -> Option<String> {
         self.layer(layer)?.phase(at)?.reading(at).map(|reading| reading.text())
-    }
-
-    /// Where a layer's digits stand at a moment, from the left.
-    pub fn clock_cells(&self, layer: &str, at: MediaTime) -> Vec<Rect> {
-        let painted = self.layer(layer).and_then(|layer| layer.painted(at));
-        painted.map(|painted| painted.cells.iter().map(|cell| cell.area).collect()).unwrap_or_default()
     }
 
     /// Bytes of memory that its rasters take; rasters shared between phases count once for each.
@@ -418,7 +406,16 @@ impl Painted {
 }
 
 #[cfg(test)]
+impl Scene {
+    /// The next moment after `at` when a phase begins or ends.
+    pub fn next_change(&self, at: MediaTime) -> Option<MediaTime> {
+        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
+        phases.flat_map(|phase| [phase.from, phase.until]).flatten().filter(|change| *change > at).min()
+    }
+}
+
 impl Motion {
+#[cfg(test)]
     /// Everything at once.
     pub(super) const NONE: Motion = Motion {
         enter: Transition::CUT,
