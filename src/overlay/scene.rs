@@ -139,8 +139,8 @@ pub(super) struct Film {
 /// What runs through a window.
 #[derive(Debug)]
 pub(super) struct Strip {
-    /// Painted from the canvas's corner on.
-    pub(super) raster: Raster,
+    /// Side by side, painted from the canvas's corner on.
+    pub(super) pieces: Vec<Raster>,
     /// Pixels from one turn to the next; even.
     pub(super) period: u32,
     pub(super) window: Rect,
@@ -397,7 +397,7 @@ impl Painted {
     /// Bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         let film = self.film.iter().flat_map(|film| &film.frames);
-        let strip = self.strip.iter().map(|strip| &strip.raster);
+        let strip = self.strip.iter().flat_map(|strip| &strip.pieces);
         let digits = self.cells.iter().flat_map(|cell| &cell.digits);
         let pieces = self.ring.iter().chain(&self.glow).chain(film).chain(strip).chain(digits);
         let mask = self.glass.as_ref().map_or(0, Mask::weight);

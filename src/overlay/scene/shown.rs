@@ -181,10 +181,16 @@ impl Strip {
     fn draws<'s>(&'s self, speed: f64, here: Duration, push: &mut impl FnMut(Draw<'s>)) {
         let period = f64::from(self.period.max(2));
         let gone = (speed * here.as_secs_f64()).rem_euclid(period) as i32;
-        let mut x = self.window.x as i32 - gone;
-        while x < self.window.right() as i32 {
-            let (dx, dy) = self.raster.possible(x, self.window.y as i32);
-            push(Draw { dx, dy, clip: Some(self.window), ..Draw::still(&self.raster) });
+        let (left, right) = (self.window.x as i32, self.window.right() as i32);
+        let mut x = left - gone;
+        while x < right {
+            for piece in &self.pieces {
+                let (dx, dy) = piece.possible(x, self.window.y as i32);
+                let from = piece.luma.x + dx;
+                if from < right && from + piece.luma.w as i32 > left {
+                    push(Draw { dx, dy, clip: Some(self.window), ..Draw::still(piece) });
+                }
+            }
             x += self.period.max(2) as i32;
         }
     }
