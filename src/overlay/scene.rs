@@ -271,7 +271,7 @@ impl Placed {
         match self.change(at, &time) {
             None => look.draw(pose, canvas, list),
             Some((old, share)) => {
-                let old = Shown { painted: old, ..look };
+                let old = Shown { here, ..old };
                 look.change(&old, motion.change.kind, share, pose, canvas, list);
             }
         }
@@ -294,8 +294,8 @@ impl Placed {
         holds.then(|| Time { look, came: later(last.from, self.came), left: Some(left) })
     }
 
-    /// What it looked like before its newest change, and how far the change has come; None when that is over.
-    fn change(&self, at: MediaTime, time: &Time) -> Option<(&Painted, f64)> {
+    /// What it looked like in the moment before its newest change, and how far the change has come; None when that is over.
+    fn change(&self, at: MediaTime, time: &Time) -> Option<(Shown<'_>, f64)> {
         let Change { kind, ms } = self.layer.motion.change;
         if kind == ChangeKind::Cut || time.left.is_some() {
             return None;
@@ -303,14 +303,15 @@ impl Placed {
         let long = Duration::from_millis(u64::from(ms));
         let recent = |since: MediaTime| since <= at && at.since(since) < long;
         let phase = self.layer.phase(at)?;
-        let just_before = |since: MediaTime| MediaTime::from_ticks(since.ticks() - 1);
-        let (old, since) = match (phase.from, &self.was) {
-            (Some(from), _) if recent(from) => (self.layer.painted(just_before(from))?, from),
-            (_, Some((was, since))) if recent(*since) => (was.painted(just_before(*since))?, *since),
+        let (layer, since) = match (phase.from, &self.was) {
+            (Some(from), _) if recent(from) => (&self.layer, from),
+            (_, Some((was, since))) if recent(*since) => (was, *since),
             _ => return None,
         };
-        let new = self.layer.painted(at)?;
-        (!std::ptr::eq(old, new)).then(|| (old, share(at.since(since), ms)))
+        let before = MediaTime::from_ticks(since.ticks() - 1);
+        let (old, new) = (layer.painted(before)?, self.layer.painted(at)?);
+        let old = Shown { layer, painted: old, at: before, here: Duration::ZERO };
+        (!std::ptr::eq(old.painted, new)).then(|| (old, share(at.since(since), ms)))
     }
 }
 
@@ -414,8 +415,8 @@ impl Scene {
     }
 }
 
-impl Motion {
 #[cfg(test)]
+impl Motion {
     /// Everything at once.
     pub(super) const NONE: Motion = Motion {
         enter: Transition::CUT,

@@ -8,7 +8,7 @@ use crate::overlay::Canvas;
 use crate::overlay::compose::{Draw, DrawList, Fx, Glass, Scale};
 use crate::overlay::digits::Reading;
 use crate::overlay::motion::{ChangeKind, Digits, EmphasisKind};
-use crate::overlay::pose::{Pose, WHOLE, swell, turn};
+use crate::overlay::pose::{Pose, WHOLE, moved, swell, turn};
 use crate::overlay::raster::{Raster, Rect};
 
 /// A painting at a moment of its layer.
@@ -16,6 +16,7 @@ use crate::overlay::raster::{Raster, Rect};
 pub(super) struct Shown<'s> {
     pub(super) layer: &'s Layer,
     pub(super) painted: &'s Painted,
+    /// The moment that its digits and its ring tell.
     pub(super) at: MediaTime,
     /// How long the layer has been there.
     pub(super) here: Duration,
@@ -64,8 +65,10 @@ impl<'s> Shown<'s> {
             shown.draw_ground(Pose::REST, canvas, list);
             shown.draw_digits(Pose::REST, list);
             for draw in &mut list.draws[first..] {
-                let moved = Draw { dy: draw.dy + dy, clip: Some(place), ..*draw };
-                *draw = pose.apply(moved, self.painted.area);
+                // What is cut already, a digit that turns, stays so.
+                let clip = draw.clip.map_or(place, |own| moved(own, 0, dy).unwrap_or_default().within(place));
+                let rolled = Draw { dy: draw.dy + dy, clip: Some(clip), ..*draw };
+                *draw = pose.apply(rolled, self.painted.area);
             }
         }
     }
