@@ -248,7 +248,9 @@ impl From<PhotoError> for Problem {
         match &error {
             PhotoError::TooManyBytes { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", error),
             PhotoError::UnknownFormat => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "image-format", error),
-            PhotoError::TooManyPixels { .. } => Problem::invalid("image-too-large", error),
+            PhotoError::TooManyPixels { .. } | PhotoError::TooLarge { .. } => {
+                Problem::invalid("image-too-large", error)
+            }
             PhotoError::Damaged(_) => Problem::invalid("image-damaged", error),
         }
     }

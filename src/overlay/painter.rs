@@ -46,6 +46,10 @@ pub enum PaintError {
     Template { layer: String, source: ThemeError },
     #[error("layer {layer:?}, template {template:?}: {source}")]
     Html { layer: String, template: String, source: HtmlError },
+    #[error(
+        "layer {layer:?}, template {template:?}: what runs through its window is {width:.0} pixels wide; it may be {most}: say less in it"
+    )]
+    Strip { layer: String, template: String, width: f32, most: u32 },
     #[error("a canvas of {0} cannot be painted: width and height must be even and at most {most}", most = MOST_SIDE)]
     Canvas(crate::media::Resolution),
     #[error(transparent)]
@@ -289,6 +293,15 @@ mod tests {
         picture.planes_mut().into_iter().flat_map(|(samples, _)| samples.iter().copied()).collect()
     }
 
+    /// A scene of a painting as it is.
+    fn still(painting: &Painting, canvas: Canvas) -> Scene {
+        let base = Raster::of(painting, canvas.colour, painting.ink(), &[], Moves::EVEN);
+        let look = Look::Still(Arc::new(Painted { base, ..Painted::default() }));
+        let phases = vec![Phase { from: None, until: None, look }];
+        let layer = Layer { id: "still".into(), z: 0, hits: vec![], ground: None, phases, motion: Motion::NONE };
+        Scene::new(1, canvas, vec![layer])
+    }
+
     fn left(time: Duration) -> MediaTime {
         ENDS - time
     }
@@ -321,21 +334,7 @@ mod tests {
                 Page::parse(&html, &BTreeMap::new(), canvas.resolution, style.place, Rect::of(canvas.resolution))
                     .unwrap();
             let painting = painter.typesetter.paint(&page, &kind.template.sheet, 0).unwrap();
-            let base = Raster::of(&painting, canvas.colour, painting.ink(), &[], Moves::EVEN);
-            let phase =
-                Phase { from: None, until: None, look: Look::Still(Arc::new(Painted { base, ..Painted::default() })) };
-            let whole = Scene::new(
-                1,
-                canvas,
-                vec![Layer {
-                    id: "countdown".into(),
-                    z: 0,
-                    hits: vec![],
-                    ground: None,
-                    phases: vec![phase],
-                    motion: Motion::NONE,
-                }],
-            );
+            let whole = still(&painting, canvas);
             assert!(pixels(&scene, at) == pixels(&whole, at), "{canvas:?}");
         }
     }
@@ -497,6 +496,97 @@ mod tests {
             assert!(error.contains(why) && error.contains("card"), "{error}");
         }
         assert!(painter.paint(1, &[], &on(Canvas { resolution: Resolution::new(7, 8), ..HD })).is_err());
+    }
+
+    /// A theme whose layer `lower` is one template with a film.
+    fn filmed(film: &str, template: &str) -> (Painter, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let theme = folder.path().join("mine");
+        fs::create_dir(&theme).unwrap();
+        let layers = format!(
+            r#"{{"lower": {{"fields": {{"title": "text"}}, "film": {film}, "enter": {{"kind": "slide", "from": "left", "ms": 1}}}}}}"#
+        );
+        let manifest = format!(r#"{{"title": "Mine", "extends": "base", "layers": {layers}}}"#);
+        fs::write(theme.join("theme.json"), manifest).unwrap();
+        fs::write(theme.join("lower.html"), template).unwrap();
+        let config = PainterConfig { themes: Some(folder.path().into()), ..PainterConfig::default() };
+        let painter = Painter::new(config).unwrap();
+        assert!(painter.problems().is_empty(), "{:?}", painter.problems());
+        (painter, folder)
+    }
+
+    fn lower() -> LayerSpec {
+        let values = json!({"title": "Candle"});
+        LayerSpec { template: "lower".into(), phases: vec![PhaseSpec { values, ..PhaseSpec::default() }], ..card() }
+    }
+
+    #[test]
+    fn a_film_is_the_page_at_its_moments_over_and_over() {
+        let box_of = |more: &str| {
+            format!(
+                "<style>@keyframes come {{ from {{ opacity: 0; transform: translateX(0) }} to {{ opacity: 1; transform: translateX(23rem) }} }}
+                .a {{ width: 9rem; height: 9rem; background: #c3352b; animation: come 1000ms linear infinite }}
+                .p {{ width: 30rem; height: 4rem; background: rgba(20, 30, 90, 0.5) }}</style>{more}<div class=\"a\"></div>"
+            )
+        };
+        // What is not there at first, and what moves on and beyond a ground that is seen through.
+        for (template, empty) in [(box_of(""), true), (box_of("<div class=\"p\"></div>"), false)] {
+            let (painter, _folder) = filmed(r#"{"ms": 1000, "fps": 4}"#, &template);
+            let mine = Staging { theme: "mine".into(), ..on(HD) };
+            let scene = painter.paint(1, &[lower()], &mine).unwrap();
+            let themes = painter.themes();
+            let kind = themes.get("mine").unwrap().kind("lower").unwrap();
+            let values = context! { title => "Candle", canvas => context! {}, images => context! {} };
+            let html = kind.template.render(&values).unwrap();
+            let (place, whole) = (kind.style(HD.resolution).place, Rect::of(HD.resolution));
+            let page = Page::parse(&html, &BTreeMap::new(), HD.resolution, place, whole).unwrap();
+            let page = page.speaking(mine.locale);
+            let mut seen = vec![];
+            for ms in [0, 250, 500, 750] {
+                let painting = painter.typesetter.paint(&page, &kind.template.sheet, ms).unwrap();
+                let want = pixels(&still(&painting, HD), MediaTime::ZERO);
+                for turn in [0, 1, 7] {
+                    let at = MediaTime::ZERO + Duration::from_millis(ms + 1000 * turn + 120);
+                    assert!(pixels(&scene, at) == want, "{ms} ms, turn {turn}");
+                }
+                assert!(!seen.contains(&want), "{ms} ms");
+                seen.push(want);
+            }
+            assert_eq!(seen[0] == pixels(&Scene::empty(0, HD), MediaTime::ZERO), empty);
+        }
+    }
+
+    #[test]
+    fn a_film_that_takes_too_much_is_refused() {
+        let template = "<style>@keyframes f { to { opacity: 0.5 } }
+            .a { width: 120rem; height: 80rem; background: #c3352b; animation: f 2s infinite }</style><div class=\"a\"></div>";
+        let (painter, _folder) = filmed(r#"{"ms": 2000, "fps": 30}"#, template);
+        let mine = Staging { theme: "mine".into(), ..on(HD) };
+        let error = painter.paint(1, &[lower()], &mine).unwrap_err().to_string();
+        assert!(error.contains("the animation's 60 frames change 866x576 pixels"), "{error}");
+    }
+
+    #[test]
+    fn the_longest_ticker_is_painted_to_its_end_and_a_longer_one_refused() {
+        let paint = |lines: usize, long: usize, resolution| {
+            let painter = painter();
+            let values = json!({"items": vec!["W".repeat(long); lines]});
+            let phases = vec![PhaseSpec { values, ..PhaseSpec::default() }];
+            let ticker = LayerSpec { template: "ticker".into(), phases, ..card() };
+            painter.paint(1, &[ticker], &on(Canvas { resolution, ..HD }))?;
+            let painted = painter.kept().paintings.values().next().unwrap().0.clone();
+            Ok::<_, PaintError>(painted)
+        };
+        let tall = Resolution::new(720, 1280);
+        let (one, ten) = (paint(1, 140, tall).unwrap(), paint(10, 140, tall).unwrap());
+        let (one, ten) = (one.strip.as_ref().unwrap(), ten.strip.as_ref().unwrap());
+        assert!(one.period > 3000 && ten.period.abs_diff(10 * one.period) <= 20, "{} {}", one.period, ten.period);
+        // The mark behind its last line is its end.
+        let last = &ten.pieces.last().unwrap().luma;
+        assert!((last.x as u32 + last.w).abs_diff(ten.period) <= 4, "{} {} of {}", last.x, last.w, ten.period);
+        assert!(ten.pieces.iter().all(|piece| piece.luma.w <= 4100));
+        let error = paint(25, 1600, tall).unwrap_err().to_string();
+        assert!(error.contains("what runs through its window is"), "{error}");
     }
 
     #[test]

@@ -77,27 +77,34 @@ impl Pose {
 
     /// The same draw in this pose; `area` is the layer's at rest.
     pub(super) fn apply<'s>(&self, mut draw: Draw<'s>, area: Rect) -> Draw<'s> {
+        let middle = middle(area);
         if self.scale != WHOLE {
-            let scale = draw.scale.get_or_insert(Scale { x: WHOLE, y: WHOLE, about: middle(area) });
-            // What is squeezed already, a digit that turns, stays about its own middle: at most a pixel off for an instant.
+            let scale = draw.scale.get_or_insert(Scale { x: WHOLE, y: WHOLE, about: middle });
             scale.x = ((u64::from(scale.x) * u64::from(self.scale)) >> 16) as u32;
             scale.y = ((u64::from(scale.y) * u64::from(self.scale)) >> 16) as u32;
         }
-        let clip = draw.clip.and_then(|clip| moved(clip, self.dx, self.dy));
-        let nothing = draw.clip.is_some() && clip.is_none();
-        draw.clip = match (clip, self.clip) {
-            (Some(own), Some(pose)) => Some(own.within(pose)),
-            (own, pose) => own.or(pose),
+        // What is squeezed already, a digit that turns, is so about its own point, which goes where the layer's points go.
+        let (x, y) = draw.scale.map_or((0, 0), |scale| scale.about);
+        let to = self.point((x + draw.dx, y + draw.dy), middle);
+        (draw.dx, draw.dy) = (to.0 - x, to.1 - y);
+        draw.clip = match draw.clip.map(|own| placed(own, |point| self.point(point, middle)).unwrap_or_default()) {
+            Some(own) => Some(own.within(self.clip.unwrap_or(own))),
+            None => self.clip,
         };
-        if nothing {
-            draw.clip = Some(Rect::default());
-        }
-        (draw.dx, draw.dy) = (draw.dx + self.dx, draw.dy + self.dy);
         if draw.scale.is_none() {
             (draw.dx, draw.dy) = draw.raster.possible(draw.dx, draw.dy);
         }
         draw.opacity = ((u32::from(draw.opacity) * u32::from(self.opacity) + 127) / 255) as u8;
         draw
+    }
+
+    /// Where a point of a layer comes to lie that is scaled about its middle.
+    fn point(&self, (x, y): (i32, i32), middle: (i32, i32)) -> (i32, i32) {
+        let along = |v: i32, about: i32, moved: i32| {
+            let from = i64::from(v - about) * i64::from(self.scale);
+            about + ((from + i64::from(WHOLE / 2)) >> 16) as i32 + moved
+        };
+        (along(x, middle.0, self.dx), along(y, middle.1, self.dy))
     }
 
     /// Its move in whole chroma samples.
@@ -181,9 +188,14 @@ fn middle(area: Rect) -> (i32, i32) {
 }
 
 /// A rectangle elsewhere, without what would lie beyond the canvas's corner.
-fn moved(rect: Rect, dx: i32, dy: i32) -> Option<Rect> {
-    let (x, y) = (rect.x as i32 + dx, rect.y as i32 + dy);
-    let (right, bottom) = (x + rect.w as i32, y + rect.h as i32);
+pub(super) fn moved(rect: Rect, dx: i32, dy: i32) -> Option<Rect> {
+    placed(rect, |(x, y)| (x + dx, y + dy))
+}
+
+/// The same with its corners anywhere.
+fn placed(rect: Rect, to: impl Fn((i32, i32)) -> (i32, i32)) -> Option<Rect> {
+    let (x, y) = to((rect.x as i32, rect.y as i32));
+    let (right, bottom) = to((rect.right() as i32, rect.bottom() as i32));
     let (x, y) = (x.max(0), y.max(0));
     (right > x && bottom > y).then(|| Rect { x: x as u32, y: y as u32, w: (right - x) as u32, h: (bottom - y) as u32 })
 }
@@ -277,5 +289,34 @@ mod tests {
         assert_eq!(pose.apply(clipped, AREA).clip, Some(Rect { x: 0, y: 10, w: 4, h: 20 }));
         let away = Pose { dx: -40, clip: None, ..pose }.apply(clipped, AREA).clip;
         assert!(away.is_some_and(Rect::is_empty), "cut away, not uncut");
+    }
+
+    #[test]
+    fn what_is_scaled_already_or_moved_is_scaled_with_its_layer() {
+        let raster = Raster::default();
+        let (middle, own) = (middle(AREA), (120, 520));
+        for (scale, k, dx, dy) in [(0.6, 0.3, 0, 10), (1.045, 1.0, -30_001, 0), (0.83, 0.7, 41, -9)] {
+            let whole = |share: f64| (share * f64::from(WHOLE)).round() as u32;
+            let pose = Pose { scale: whole(scale), ..Pose::REST };
+            let squeezed = Scale { x: WHOLE, y: whole(k), about: own };
+            let draw = pose.apply(Draw { dx, dy, scale: Some(squeezed), ..Draw::still(&raster) }, AREA);
+            let by = draw.scale.unwrap();
+            for (x, y) in [(100, 500), (160, 540), (499, 619)] {
+                let along = |v: i32, about: i32, middle: i32, k: f64, moved: i32| {
+                    let drawn = f64::from(about) + k * f64::from(v - about) + f64::from(moved);
+                    f64::from(middle) + scale * (drawn - f64::from(middle))
+                };
+                let is = |v: i32, about: i32, by: u32, moved: i32| {
+                    f64::from(about) + f64::from(by) / f64::from(WHOLE) * f64::from(v - about) + f64::from(moved)
+                };
+                let want = (along(x, own.0, middle.0, 1.0, dx), along(y, own.1, middle.1, k, dy));
+                let is = (is(x, own.0, by.x, draw.dx), is(y, own.1, by.y, draw.dy));
+                assert!((is.0 - want.0).abs() < 0.6 && (is.1 - want.1).abs() < 0.6, "{x},{y}: {is:?}, not {want:?}");
+            }
+        }
+        let clip = Some(Rect { x: 200, y: 540, w: 100, h: 20 });
+        let half = Pose { scale: WHOLE / 2, ..Pose::REST };
+        let draw = half.apply(Draw { clip, ..Draw::still(&raster) }, AREA);
+        assert_eq!(draw.clip, Some(Rect { x: 250, y: 550, w: 50, h: 10 }), "so is what it is cut to");
     }
 }

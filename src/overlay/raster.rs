@@ -130,6 +130,11 @@ impl Moves {
         if both == Moves::ACROSS.0 | Moves::DOWN.0 { Moves::ANY } else { Moves(both) }
     }
 
+    /// Bytes that a raster of so many pixels takes which can be moved by them: luma, and both chroma planes for each parity.
+    pub fn weight(self, pixels: u64) -> u64 {
+        pixels * (6 + 3 * self.parities().count() as u64) / 2
+    }
+
     fn parities(self) -> impl Iterator<Item = usize> {
         (0..4).filter(move |parity| self.0 >> parity & 1 == 1)
     }
@@ -142,6 +147,24 @@ impl Raster {
         let area = Span::of(area.even().within(painting.area));
         // An odd move brings the first column and row into samples before them.
         let area = if moves == Moves::EVEN || area.is_empty() { area } else { area.grown(2) };
+        Raster::cut(painting, colour, area, holes, moves)
+    }
+
+    /// The same of what lies in another raster's hole: the samples before it that an odd move brings it into are the other's.
+    pub fn piece(painting: &Painting, colour: Colour, area: Rect, holes: &[Rect], moves: Moves) -> Raster {
+        Raster::cut(painting, colour, Span::of(area.even().within(painting.area)), holes, moves)
+    }
+
+    /// The same of an area cut into columns of an even width, which laid side by side are the area; none where nothing is in it.
+    pub fn columns(painting: &Painting, colour: Colour, area: Rect, width: u32, moves: Moves) -> Vec<Raster> {
+        let area = Span::of(area.even().within(painting.area)).grown(2);
+        let column = |x: i32| Span { x, w: width.min((area.right() - x) as u32), ..area };
+        let columns = (area.x..area.right()).step_by(width as usize).map(column);
+        let rasters = columns.map(|column| Raster::cut(painting, colour, column, &[], moves));
+        rasters.filter(|raster| !raster.is_empty()).collect()
+    }
+
+    fn cut(painting: &Painting, colour: Colour, area: Span, holes: &[Rect], moves: Moves) -> Raster {
         let convert = Convert::to(colour);
         let holes: Vec<Span> = holes.iter().map(|hole| Span::of(hole.even().within(painting.area))).collect();
         let (mut pixels, mut row) = (vec![], vec![]);
@@ -313,6 +336,31 @@ impl Painting {
             Rect { x: self.area.x + x, y: self.area.y + y, w: 1, h: 1 }
         };
         different.map(pixel).fold(Rect::default(), Rect::union)
+    }
+
+    /// A part of it, painted no further than it is.
+    pub fn part(&self, area: Rect) -> Painting {
+        let area = area.within(self.area);
+        let mut rgba = Vec::with_capacity(4 * area.w as usize * area.h as usize);
+        for y in area.y..area.bottom() {
+            let at = self.at(area.x, y);
+            rgba.extend_from_slice(&self.rgba[at..at + 4 * area.w as usize]);
+        }
+        Painting { canvas: self.canvas, area, rgba }
+    }
+
+    /// Puts a part of another painting in its place.
+    pub fn put(&mut self, part: &Painting) {
+        let area = part.area.within(self.area);
+        for y in area.y..area.bottom() {
+            let (from, to, len) = (part.at(area.x, y), self.at(area.x, y), 4 * area.w as usize);
+            self.rgba[to..to + len].copy_from_slice(&part.rgba[from..from + len]);
+        }
+    }
+
+    /// Where a pixel of its area begins.
+    fn at(&self, x: u32, y: u32) -> usize {
+        4 * ((y - self.area.y) as usize * self.area.w as usize + (x - self.area.x) as usize)
     }
 
     /// A pixel of the canvas; transparent outside of what was painted.

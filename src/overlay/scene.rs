@@ -141,8 +141,8 @@ pub(super) struct Film {
 /// What runs through a window.
 #[derive(Debug)]
 pub(super) struct Strip {
-    /// Painted from the canvas's corner on.
-    pub(super) raster: Raster,
+    /// Side by side, painted from the canvas's corner on.
+    pub(super) pieces: Vec<Raster>,
     /// Pixels from one turn to the next; even.
     pub(super) period: u32,
     pub(super) window: Rect,
@@ -214,21 +214,9 @@ impl Scene {
         self.layers.iter().flat_map(hits).collect()
     }
 
-    /// The next moment after `at` when a phase begins or ends.
-    pub fn next_change(&self, at: MediaTime) -> Option<MediaTime> {
-        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
-        phases.flat_map(|phase| [phase.from, phase.until]).flatten().filter(|change| *change > at).min()
-    }
-
     /// What a layer's digits read at a moment.
     pub fn clock_text(&self, layer: &str, at: MediaTime) -> Option<String> {
         self.layer(layer)?.phase(at)?.reading(at).map(|reading| reading.text())
-    }
-
-    /// Where a layer's digits stand at a moment, from the left.
-    pub fn clock_cells(&self, layer: &str, at: MediaTime) -> Vec<Rect> {
-        let painted = self.layer(layer).and_then(|layer| layer.painted(at));
-        painted.map(|painted| painted.cells.iter().map(|cell| cell.area).collect()).unwrap_or_default()
     }
 
     /// Bytes of memory that its rasters take; rasters shared between phases count once for each.
@@ -285,7 +273,7 @@ impl Placed {
         match self.change(at, &time) {
             None => look.draw(pose, canvas, list),
             Some((old, share)) => {
-                let old = Shown { painted: old, ..look };
+                let old = Shown { here, ..old };
                 look.change(&old, motion.change.kind, share, pose, canvas, list);
             }
         }
@@ -308,8 +296,8 @@ impl Placed {
         holds.then(|| Time { look, came: later(last.from, self.came), left: Some(left) })
     }
 
-    /// What it looked like before its newest change, and how far the change has come; None when that is over.
-    fn change(&self, at: MediaTime, time: &Time) -> Option<(&Painted, f64)> {
+    /// What it looked like in the moment before its newest change, and how far the change has come; None when that is over.
+    fn change(&self, at: MediaTime, time: &Time) -> Option<(Shown<'_>, f64)> {
         let Change { kind, ms } = self.layer.motion.change;
         if kind == ChangeKind::Cut || time.left.is_some() {
             return None;
@@ -317,14 +305,15 @@ impl Placed {
         let long = Duration::from_millis(u64::from(ms));
         let recent = |since: MediaTime| since <= at && at.since(since) < long;
         let phase = self.layer.phase(at)?;
-        let just_before = |since: MediaTime| MediaTime::from_ticks(since.ticks() - 1);
-        let (old, since) = match (phase.from, &self.was) {
-            (Some(from), _) if recent(from) => (self.layer.painted(just_before(from))?, from),
-            (_, Some((was, since))) if recent(*since) => (was.painted(just_before(*since))?, *since),
+        let (layer, since) = match (phase.from, &self.was) {
+            (Some(from), _) if recent(from) => (&self.layer, from),
+            (_, Some((was, since))) if recent(*since) => (was, *since),
             _ => return None,
         };
-        let new = self.layer.painted(at)?;
-        (!std::ptr::eq(old, new)).then(|| (old, share(at.since(since), ms)))
+        let before = MediaTime::from_ticks(since.ticks() - 1);
+        let (old, new) = (layer.painted(before)?, self.layer.painted(at)?);
+        let old = Shown { layer, painted: old, at: before, here: Duration::ZERO };
+        (!std::ptr::eq(old.painted, new)).then(|| (old, share(at.since(since), ms)))
     }
 }
 
@@ -411,11 +400,20 @@ impl Painted {
     /// Bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         let film = self.film.iter().flat_map(|film| &film.frames);
-        let strip = self.strip.iter().map(|strip| &strip.raster);
+        let strip = self.strip.iter().flat_map(|strip| &strip.pieces);
         let digits = self.cells.iter().flat_map(|cell| &cell.digits);
         let pieces = self.ring.iter().chain(&self.glow).chain(film).chain(strip).chain(digits);
         let mask = self.glass.as_ref().map_or(0, Mask::weight);
         self.base.weight() + mask + pieces.map(Raster::weight).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+impl Scene {
+    /// The next moment after `at` when a phase begins or ends.
+    pub fn next_change(&self, at: MediaTime) -> Option<MediaTime> {
+        let phases = self.layers.iter().flat_map(|placed| &placed.layer.phases);
+        phases.flat_map(|phase| [phase.from, phase.until]).flatten().filter(|change| *change > at).min()
     }
 }
 

@@ -638,4 +638,27 @@ mod tests {
         }
         assert!(samples(&mut got) == samples(&mut want));
     }
+
+    #[test]
+    fn pieces_moved_together_are_the_painting_moved() {
+        let (pool, painting) = (Pool::new(SIZE), painting(6, false));
+        let ink = painting.ink();
+        let hole = Rect { x: 20, y: 8, w: 30, h: 12 };
+        let raster = |area, holes: &[Rect]| Raster::of(&painting, Colour::BT709, area, holes, Moves::ANY);
+        let whole = raster(ink, &[]);
+        let filled = [raster(ink, &[hole]), Raster::piece(&painting, Colour::BT709, hole, &[], Moves::ANY)];
+        let columns = Raster::columns(&painting, Colour::BT709, ink, 40, Moves::ANY);
+        for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1), (-13, 7), (8, -9)] {
+            let draw = |rasters: &[Raster]| {
+                let mut picture = picture(&pool, Colour::BT709, 11);
+                for raster in rasters {
+                    let draw = Draw { dx, dy, ..Draw::still(raster) };
+                    blend(Kernel::best(), &draw, &mut picture, &mut Row::default());
+                }
+                samples(&mut picture)
+            };
+            let want = draw(std::slice::from_ref(&whole));
+            assert!(draw(&filled) == want && draw(&columns) == want, "{dx},{dy}");
+        }
+    }
 }

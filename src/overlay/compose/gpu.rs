@@ -165,6 +165,22 @@ impl Layers {
 
     /// Brings every layer of the frame onto the device; false when they do not fit.
     fn hold(&mut self, device: &Device, plan: &Plan<'_>) -> Result<bool, String> {
+        // What is uploaded waits in memory until something is submitted: nothing is, for a frame that will not be drawn.
+        let needed = plan.samples_len();
+        if needed > u64::from(self.most) {
+            return Ok(false);
+        }
+        if needed > u64::from(self.atlas.capacity()) {
+            *self = Layers::new(device, u32::try_from(needed).map_or(self.most, u32::next_power_of_two));
+        }
+        let held = self.make_room(device, plan);
+        if held != Ok(true) {
+            device.queue.submit([]);
+        }
+        held
+    }
+
+    fn make_room(&mut self, device: &Device, plan: &Plan<'_>) -> Result<bool, String> {
         let mut anew = false;
         loop {
             self.atlas.next_frame();
@@ -196,13 +212,6 @@ impl Layers {
 }
 
 impl Samples<'_> {
-    fn len(&self) -> u32 {
-        match self {
-            Samples::Raster(plane) => plane.a.len() as u32,
-            Samples::Mask(alpha) => alpha.len() as u32,
-        }
-    }
-
     /// Each as the shaders read it: s, then alpha, then the angle.
     fn upload(&self, device: &Device, into: &wgpu::Buffer, at: u32) -> Result<(), String> {
         let Some(size) = wgpu::BufferSize::new(4 * u64::from(self.len())) else { return Ok(()) };

@@ -50,30 +50,28 @@ impl Job<'_> {
     }
 
     pub(super) fn paint(&self) -> Result<Painted, PaintError> {
-        let whole = Rect::of(self.canvas().resolution);
-        let page = self.page(0, whole)?;
+        let whole = self.page(0, Rect::of(self.canvas().resolution))?;
         let sheet = &self.template().sheet;
-        self.typesetter.check(&page, sheet).map_err(|source| self.failed(source))?;
-        let everything = self.painting(&page, sheet, 0)?;
-        let area = everything.ink();
+        self.typesetter.check(&whole, sheet).map_err(|source| self.failed(source))?;
+        let everything = self.painting(&whole, sheet, 0)?;
+        let (mut area, mut seen) = (everything.ink(), everything.bounds(|pixel| pixel[3] > 0));
+        let parted = self.has("ring") || self.has("glow");
+        let part = if parted { Part::Ground } else { Part::Everything };
+        let ground_sheet = self.sheet(part)?;
+        let ground = if parted { self.painting(&whole, &ground_sheet, 0)? } else { everything };
+        let turn = self.turn(&whole, &ground_sheet, &ground)?;
+        // What an animation shows later is the layer's as well.
+        (area, seen) = (area.union(turn.ink), seen.union(turn.seen));
         let page = self.page(0, self.cropped(area))?;
         let landmarks = self.typesetter.landmarks(&page, &self.template().css).map_err(|source| self.failed(source))?;
         let (places, cells): (Vec<usize>, Vec<Rect>) = landmarks.cells.into_iter().unzip();
         let cells = apart(&cells);
-        let hits = match landmarks.hits.is_empty() {
-            true => vec![everything.bounds(|pixel| pixel[3] > 0)],
-            false => landmarks.hits,
-        };
-        let parted = self.has("ring") || self.has("glow");
-        let part = if parted { Part::Ground } else { Part::Everything };
-        let ground_sheet = self.sheet(part)?;
-        let ground = if parted { self.painting(&page, &ground_sheet, 0)? } else { everything };
+        let hits = if landmarks.hits.is_empty() { vec![seen] } else { landmarks.hits };
         let moves = self.style.moves();
-        let (film, moving) = self.film(&page, &ground_sheet, &ground, &cells)?;
-        let holes: Vec<Rect> = cells.iter().copied().chain((!moving.is_empty()).then_some(moving)).collect();
+        let holes: Vec<Rect> = cells.iter().copied().chain((!turn.moving.is_empty()).then_some(turn.moving)).collect();
         Ok(Painted {
             base: self.raster(&ground, area, &holes, moves),
-            film,
+            film: self.film(&turn, &ground, &cells),
             cells: self.cells(&places, &cells, &ground, &ground_sheet)?,
             ring: self.piece("ring", &page)?.map(|painting| {
                 let area = painting.ink();
@@ -97,7 +95,7 @@ impl Job<'_> {
     ) -> Result<Vec<Cell>, PaintError> {
         let moves = self.style.digit_moves();
         let cut = |painting: &Painting| -> Vec<Raster> {
-            cells.iter().map(|cell| self.raster(painting, *cell, &[], moves)).collect()
+            cells.iter().map(|cell| Raster::piece(painting, self.canvas().colour, *cell, &[], moves)).collect()
         };
         let area = self.cropped(around(cells).within(Rect::of(self.canvas().resolution)));
         let mut looks: Vec<Vec<Raster>> = cells.iter().map(|_| Vec::with_capacity(10)).collect();
@@ -115,32 +113,45 @@ impl Job<'_> {
         Ok(cells.collect())
     }
 
-    /// The turn of the template's own animation, and the part of the canvas that it changes.
-    fn film(
-        &self,
-        page: &Page,
-        sheet: &Arc<StyleSheet>,
-        first: &Painting,
-        cells: &[Rect],
-    ) -> Result<(Option<Film>, Rect), PaintError> {
-        let Some(film) = self.style.film else { return Ok((None, Rect::default())) };
+    /// What the template's own animation makes of its first moment in a turn. Of each painting only what differs is kept: a
+    /// canvas takes megabytes, and a film has many.
+    fn turn(&self, page: &Page, sheet: &Arc<StyleSheet>, first: &Painting) -> Result<Turn, PaintError> {
+        let mut turn = Turn::default();
+        let Some(film) = self.style.film else { return Ok(turn) };
         let count = film.frames().min(motion::Film::MOST_FRAMES);
-        let time = |index: u32| u64::from(film.ms) * u64::from(index) / u64::from(count);
-        let mut paintings = vec![];
+        turn.period = Duration::from_millis(u64::from(film.ms));
         for index in 1..count {
-            paintings.push(self.painting(page, sheet, time(index))?);
+            let time = u64::from(film.ms) * u64::from(index) / u64::from(count);
+            let painting = self.painting(page, sheet, time)?;
+            let change = painting.difference(first);
+            // A column more, for the chroma that the last one leaks into.
+            let leaking = if change.is_empty() { change } else { Rect { w: change.w + 1, ..change } };
+            turn.moving = turn.moving.union(leaking.even().within(page.area()));
+            let Rect { w: width, h: height, .. } = turn.moving;
+            if self.style.moves().weight(u64::from(width) * u64::from(height) * u64::from(count)) > MOST_FILM_BYTES {
+                return Err(self.failed(HtmlError::Film { frames: count, width, height }));
+            }
+            turn.ink = turn.ink.union(painting.ink());
+            turn.seen = turn.seen.union(painting.bounds(|pixel| pixel[3] > 0));
+            turn.changes.push(painting.part(change));
         }
-        let moving = paintings.iter().map(|painting| painting.difference(first)).fold(Rect::default(), Rect::union);
-        // A column more, for the chroma that the last one leaks into.
-        let moving =
-            if moving.is_empty() { moving } else { Rect { w: moving.w + 1, ..moving }.even().within(page.area()) };
-        let bytes = u64::from(moving.w) * u64::from(moving.h) * 5 * u64::from(count);
-        if bytes > MOST_FILM_BYTES {
-            return Err(self.failed(HtmlError::Film { frames: count, width: moving.w, height: moving.h }));
+        Ok(turn)
+    }
+
+    /// The frames of a turn: what moves in it, as it lies over the first one's.
+    fn film(&self, turn: &Turn, first: &Painting, cells: &[Rect]) -> Option<Film> {
+        if turn.moving.is_empty() {
+            return None;
         }
-        let frames = std::iter::once(first).chain(&paintings);
-        let frames = frames.map(|painting| self.raster(painting, moving, cells, self.style.moves())).collect();
-        Ok((Some(Film { period: Duration::from_millis(u64::from(film.ms)), frames }), moving))
+        // The chroma at its edges takes in what lies beside it.
+        let around = first.part(around(&[turn.moving]));
+        let frame = |change: Option<&Painting>| {
+            let mut painting = around.part(around.area);
+            change.into_iter().for_each(|change| painting.put(change));
+            Raster::piece(&painting, self.canvas().colour, turn.moving, cells, self.style.moves())
+        };
+        let frames = std::iter::once(None).chain(turn.changes.iter().map(Some)).map(frame).collect();
+        Some(Film { period: turn.period, frames })
     }
 
     /// An element that is drawn by itself.
@@ -166,15 +177,23 @@ impl Job<'_> {
         let Some(template) = self.kind.strip.as_ref().filter(|_| !window.is_empty()) else { return Ok(None) };
         let html = template.render(&self.values(0)).map_err(|source| self.in_template(source))?;
         let canvas = self.canvas().resolution;
-        let (most, images) = (MOST_STRIP_CANVASES * canvas.width, &self.phase.images);
-        let page = Page::strip(&html, images, canvas, most, window.h).map_err(|source| self.failed(source))?;
+        let most = (MOST_STRIP_PIXELS / window.h) & !1;
+        let page =
+            Page::strip(&html, &self.phase.images, canvas, most, window.h).map_err(|source| self.failed(source))?;
         let page = page.speaking(self.staging.locale);
-        let width = self.typesetter.strip_width(&page, &template.sheet).map_err(|source| self.failed(source))?;
-        let width = (width.ceil() as u32).clamp(2, most).next_multiple_of(2);
+        let width = self.typesetter.strip_width(&page, &template.sheet).map_err(|source| self.failed(source))?.ceil();
+        if width >= most as f32 {
+            let (layer, template) = (self.spec.id.clone(), self.spec.template.clone());
+            return Err(PaintError::Strip { layer, template, width, most });
+        }
+        let width = (width as u32).max(2).next_multiple_of(2);
         let painting = self.painting(&page.of_width(width), &template.sheet, 0)?;
         let painting = Painting { canvas: painting.area, ..painting };
-        let raster = self.raster(&painting, painting.area, &[], Moves::ACROSS.and(self.style.moves()));
-        Ok(Some(Strip { raster, period: width.max(window.w), window }))
+        // In pieces, of which a window shows few: a scaled draw reaches no further than 32768 samples of a raster, and a graphics
+        // processor need not hold what is far away.
+        let (ink, moves) = (painting.ink(), Moves::ACROSS.and(self.style.moves()));
+        let pieces = Raster::columns(&painting, self.canvas().colour, ink, STRIP_PIECE, moves);
+        Ok(Some(Strip { pieces, period: width.max(window.w), window }))
     }
 
     fn raster(&self, painting: &Painting, area: Rect, holes: &[Rect], moves: Moves) -> Raster {
@@ -271,14 +290,30 @@ fn apart(cells: &[Rect]) -> Vec<Rect> {
     apart
 }
 
-/// Every cell, and the pixels beside them that their chroma takes in.
-fn around(cells: &[Rect]) -> Rect {
-    let all = cells.iter().copied().fold(Rect::default(), Rect::union);
+/// Pieces, and the pixels beside them that their chroma takes in.
+fn around(pieces: &[Rect]) -> Rect {
+    let all = pieces.iter().copied().fold(Rect::default(), Rect::union);
     let (x, y) = (all.x.saturating_sub(2), all.y.saturating_sub(2));
     Rect { x, y, w: all.right() + 2 - x, h: all.bottom() + 2 - y }
 }
 
-/// Bytes of rasters that one layer's animation may take.
-const MOST_FILM_BYTES: u64 = 32 << 20;
-/// How many canvases wide a strip may be.
-const MOST_STRIP_CANVASES: u32 = 8;
+/// How a template's own animation changes what it shows at first.
+#[derive(Default)]
+struct Turn {
+    period: Duration,
+    /// Of each frame but the first, what differs from that.
+    changes: Vec<Painting>,
+    /// The part of the canvas that any of them changes.
+    moving: Rect,
+    /// What the layer covers in any of them.
+    ink: Rect,
+    /// The same, to the pixel.
+    seen: Rect,
+}
+
+/// Bytes of rasters that one layer's animation may take: seven million pixels in all its frames, moved to wherever.
+const MOST_FILM_BYTES: u64 = 64 << 20;
+/// Pixels of a strip, painted at once: the longest ticker that the API takes, in the built-in themes on the largest canvas.
+const MOST_STRIP_PIXELS: u32 = 48 << 20;
+/// How wide a piece of a strip is.
+const STRIP_PIECE: u32 = 4096;

@@ -8,7 +8,7 @@ use crate::overlay::Canvas;
 use crate::overlay::compose::{Draw, DrawList, Fx, Glass, Scale};
 use crate::overlay::digits::Reading;
 use crate::overlay::motion::{ChangeKind, Digits, EmphasisKind};
-use crate::overlay::pose::{Pose, WHOLE, swell, turn};
+use crate::overlay::pose::{Pose, WHOLE, moved, swell, turn};
 use crate::overlay::raster::{Raster, Rect};
 
 /// A painting at a moment of its layer.
@@ -16,6 +16,7 @@ use crate::overlay::raster::{Raster, Rect};
 pub(super) struct Shown<'s> {
     pub(super) layer: &'s Layer,
     pub(super) painted: &'s Painted,
+    /// The moment that its digits and its ring tell.
     pub(super) at: MediaTime,
     /// How long the layer has been there.
     pub(super) here: Duration,
@@ -64,8 +65,10 @@ impl<'s> Shown<'s> {
             shown.draw_ground(Pose::REST, canvas, list);
             shown.draw_digits(Pose::REST, list);
             for draw in &mut list.draws[first..] {
-                let moved = Draw { dy: draw.dy + dy, clip: Some(place), ..*draw };
-                *draw = pose.apply(moved, self.painted.area);
+                // What is cut already, a digit that turns, stays so.
+                let clip = draw.clip.map_or(place, |own| moved(own, 0, dy).unwrap_or_default().within(place));
+                let rolled = Draw { dy: draw.dy + dy, clip: Some(clip), ..*draw };
+                *draw = pose.apply(rolled, self.painted.area);
             }
         }
     }
@@ -182,10 +185,16 @@ impl Strip {
     fn draws<'s>(&'s self, speed: f64, here: Duration, push: &mut impl FnMut(Draw<'s>)) {
         let period = f64::from(self.period.max(2));
         let gone = (speed * here.as_secs_f64()).rem_euclid(period) as i32;
-        let mut x = self.window.x as i32 - gone;
-        while x < self.window.right() as i32 {
-            let (dx, dy) = self.raster.possible(x, self.window.y as i32);
-            push(Draw { dx, dy, clip: Some(self.window), ..Draw::still(&self.raster) });
+        let (left, right) = (self.window.x as i32, self.window.right() as i32);
+        let mut x = left - gone;
+        while x < right {
+            for piece in &self.pieces {
+                let (dx, dy) = piece.possible(x, self.window.y as i32);
+                let from = piece.luma.x + dx;
+                if from < right && from + piece.luma.w as i32 > left {
+                    push(Draw { dx, dy, clip: Some(self.window), ..Draw::still(piece) });
+                }
+            }
             x += self.period.max(2) as i32;
         }
     }

@@ -16,12 +16,14 @@ fn second(seconds: f64) -> MediaTime {
     MediaTime::from_ticks((seconds * 90_000.0) as i64)
 }
 
+fn plain(shade: u8, area: Rect) -> Raster {
+    let rgba = [shade, shade, shade, 255].repeat(area.w as usize * area.h as usize);
+    Raster::of(&Painting { canvas: Rect::of(SIZE), area, rgba }, CANVAS.colour, area, &[], Moves::ANY)
+}
+
 /// A plain box of one shade.
 fn painted(shade: u8, area: Rect) -> Arc<Painted> {
-    let rgba = [shade, shade, shade, 255].repeat(area.w as usize * area.h as usize);
-    let painting = Painting { canvas: Rect::of(SIZE), area, rgba };
-    let base = Raster::of(&painting, CANVAS.colour, area, &[], Moves::ANY);
-    Arc::new(Painted { base, area, hits: vec![area], ..Painted::default() })
+    Arc::new(Painted { base: plain(shade, area), area, hits: vec![area], ..Painted::default() })
 }
 
 fn layer(id: &str, motion: Motion, painted: Arc<Painted>) -> Layer {
@@ -131,6 +133,86 @@ fn an_emphasis_moves_a_layer_now_and_then_and_never_its_rest() {
     let rest = luma(&scene, 0.0);
     assert!(luma(&scene, 1.0) == rest && luma(&scene, 2.0) == rest);
     assert!(columns(&luma(&scene, 1.75)).unwrap().0 < 20);
+}
+
+/// The same box with the four digits of a clock below ten minutes on it.
+fn clock(shade: u8) -> Arc<Painted> {
+    let cell = |n: u32| {
+        let area = Rect { x: 24 + 10 * n, y: 56, w: 8, h: 12 };
+        Cell { place: n as usize, area, digits: std::array::from_fn(|digit| plain(100 + 10 * digit as u8, area)) }
+    };
+    let Painted { base, area, .. } = Arc::into_inner(painted(shade, AREA)).unwrap();
+    Arc::new(Painted { base, area, cells: (0..4).map(cell).collect(), ..Painted::default() })
+}
+
+fn rolling(phases: Vec<Phase>) -> Scene {
+    let change = Change { kind: ChangeKind::Roll, ms: 300 };
+    let layer = layer("card", Motion { change, ..Motion::NONE }, painted(60, AREA));
+    scene(1, vec![Layer { phases, ..layer }])
+}
+
+fn counting(from: Option<f64>, ends: f64, painted: &Arc<Painted>) -> Phase {
+    let look = Look::Clock { begins: None, ends: second(ends), faces: vec![(Face::Minutes, painted.clone())] };
+    Phase { from: from.map(second), until: Some(second(ends)), look }
+}
+
+/// Which digits of a painting a frame draws.
+fn digits(scene: &Scene, at: f64, of: &Painted) -> Vec<usize> {
+    let frame = scene.frame(second(at), Ground::Live);
+    let digit = |draw: &crate::overlay::compose::Draw<'_>| {
+        of.cells.iter().find_map(|cell| cell.digits.iter().position(|digit| std::ptr::eq(digit, draw.raster)))
+    };
+    frame.draws().iter().filter_map(digit).collect()
+}
+
+#[test]
+fn what_rolls_away_keeps_the_digits_that_it_had() {
+    let (first, next, last) = (clock(60), clock(90), painted(120, AREA));
+    let over = Phase { from: Some(second(4.0)), until: None, look: Look::Still(last) };
+    let scene = rolling(vec![counting(None, 2.0, &first), counting(Some(2.0), 4.0, &next), over]);
+    assert_eq!(digits(&scene, 1.95, &first), [0, 0, 0, 1]);
+    assert_eq!((digits(&scene, 2.0, &first), digits(&scene, 2.0, &next)), (vec![0, 0, 0, 1], vec![0, 0, 2, 0]));
+    assert_eq!(digits(&scene, 4.1, &next), [0, 0, 0, 1], "where no clock follows, too");
+    assert!(digits(&scene, 4.4, &next).is_empty());
+}
+
+#[test]
+fn what_rolls_stays_within_its_window() {
+    let window = Rect { x: 40, y: 64, w: 20, h: 8 };
+    let ticker = |shade| {
+        let Painted { base, area, .. } = Arc::into_inner(painted(shade, AREA)).unwrap();
+        let pieces = vec![plain(200, Rect { w: 100, h: 8, ..Rect::default() })];
+        let strip = Some(Strip { pieces, period: 100, window });
+        Arc::new(Painted { base, area, strip, ..Painted::default() })
+    };
+    let (old, new) = (ticker(60), ticker(90));
+    let still = |from, until, painted: &Arc<Painted>| Phase { from, until, look: Look::Still(painted.clone()) };
+    let at = Some(second(2.0));
+    let scene = rolling(vec![still(None, at, &old), still(at, None, &new)]);
+    let frame = scene.frame(second(2.02), Ground::Live);
+    for painted in [&old, &new] {
+        let strip = &painted.strip.as_ref().unwrap().pieces[0];
+        let draw = frame.draws().iter().find(|draw| std::ptr::eq(draw.raster, strip)).unwrap();
+        let gone = Rect { y: window.y.saturating_add_signed(draw.dy - window.y as i32), ..window };
+        assert_eq!(draw.clip, Some(gone.within(AREA)), "{draw:?}");
+    }
+}
+
+#[test]
+fn a_strip_draws_the_pieces_that_its_window_shows() {
+    let piece = |x| plain(200, Rect { x, w: 40, h: 8, y: 0 });
+    let window = Rect { x: 40, y: 56, w: 20, h: 8 };
+    let strip = Some(Strip { pieces: vec![piece(0), piece(40), piece(80)], period: 120, window });
+    let ticker = Arc::new(Painted { strip, area: AREA, ..Painted::default() });
+    let layer = layer("ticker", Motion { scroll: 10.0, ..Motion::NONE }, ticker.clone());
+    let scene = scene(1, vec![layer]);
+    let shown = |at| {
+        let frame = scene.frame(second(at), Ground::Live);
+        let pieces = &ticker.strip.as_ref().unwrap().pieces;
+        let place = |raster: &Raster| pieces.iter().position(|piece| std::ptr::eq(piece, raster));
+        frame.draws().iter().filter_map(|draw| place(draw.raster)).collect::<Vec<_>>()
+    };
+    assert_eq!((shown(0.5), shown(3.0), shown(5.0), shown(11.0)), (vec![0], vec![0, 1], vec![1], vec![2, 0]));
 }
 
 /// One change of the stage: which of three layers are on it, and how they look.

@@ -1,5 +1,7 @@
 //! A frame's work in the shaders' terms: which parts of the picture are sent, what is blended into each, and the tables that say so.
 
+use std::collections::HashMap;
+
 use super::super::glass::{Grid, Mask};
 use super::super::{Draw, DrawList, Extent, Fx, cpu};
 use crate::media::{Colour, Resolution};
@@ -61,6 +63,15 @@ pub(super) enum Samples<'s> {
     Mask(&'s [u8]),
 }
 
+impl Samples<'_> {
+    pub(super) fn len(&self) -> u32 {
+        match self {
+            Samples::Raster(plane) => plane.a.len() as u32,
+            Samples::Mask(alpha) => alpha.len() as u32,
+        }
+    }
+}
+
 /// What an atlas knows samples by: a raster's or a mask's id, and which of its planes.
 pub(super) type Key = (u64, u8);
 
@@ -119,6 +130,12 @@ impl<'s> Plan<'s> {
         let blits = self.blits.iter().map(|blit| (blit.key(), Samples::Raster(blit.plane)));
         let panes = self.panes.iter().flatten();
         blits.chain(panes.map(|pane| (pane.key(), Samples::Mask(&pane.mask.shapes[pane.index.min(1)].a))))
+    }
+
+    /// Samples of those layers, each counted once.
+    pub(super) fn samples_len(&self) -> u64 {
+        let lens: HashMap<Key, u32> = self.samples().map(|(key, samples)| (key, samples.len())).collect();
+        lens.into_values().map(u64::from).sum()
     }
 
     /// Bytes of the tables.

@@ -278,7 +278,11 @@ fn layers_that_do_not_fit_together_are_brought_anew_and_a_frame_of_too_many_is_t
     assert!(all > largest.unwrap());
     let mut list = DrawList::new(scene.canvas().resolution);
     list.draws = props.rasters.iter().map(Draw::still).collect();
+    let held =
+        |gpu: &Gpu| props.rasters.iter().map(|raster| gpu.layers.atlas.address((raster.id, 0))).collect::<Vec<_>>();
+    let before = held(&gpu);
     assert_eq!(gpu.draw(&list, &mut picture), Ok(Outcome::TooLarge));
+    assert_eq!(held(&gpu), before, "nothing is uploaded for a frame that is not drawn");
     list.draws.truncate(1);
     compare(&mut gpu, &list, &mut picture, "after too many");
 }
