@@ -13,6 +13,7 @@
 //! - `html`: HTML → straight-alpha RGBA; `bidi`: values of one direction among texts of the other
 //! - `fonts`, `locale`: which glyphs a text is set in, by its language
 //! - `raster`: RGBA → premultiplied Y'CbCr with alpha, only where there is ink
+//! - `reach`: how much of the canvas a painting needs
 //! - `digits`: what a countdown reads at a moment
 //! - `painter`, `scene`: layers with phases, and their cache
 //! - `motion`, `pose`: how a layer comes, moves and goes
@@ -32,6 +33,7 @@ pub mod painter;
 pub mod photo;
 mod pose;
 pub mod raster;
+mod reach;
 pub mod scene;
 pub mod shelf;
 pub mod still;

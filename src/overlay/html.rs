@@ -169,15 +169,15 @@ impl Typesetter {
         Ok(boxes)
     }
 
-    /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size.
-    pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<(), HtmlError> {
+    /// Refuses a page with boxes far beyond the canvas: painting takes memory by their size. Tells where on the canvas the boxes lie.
+    pub fn check(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Rect, HtmlError> {
         let choice = self.fonts.choose(&page.text, page.locale);
         let root = takumi::measure(options(page, sheet, &choice, 0)).map_err(|e| HtmlError::Paint(e.to_string()))?;
         let canvas = page.canvas;
         let most = MOST_CANVASES * canvas.width.max(canvas.height) as f32;
         match largest(&root) {
             (width, height) if width > most || height > most => Err(HtmlError::TooLarge { width, height, canvas }),
-            _ => Ok(()),
+            _ => Ok(boxes(&root, canvas)),
         }
     }
 }
@@ -323,6 +323,24 @@ fn place_images(node: &mut Node, images: &BTreeMap<String, Arc<Photo>>, nodes: &
 pub(super) fn rem(canvas: Resolution) -> f32 {
     let hundredth = canvas.width.min(canvas.height) as f32 / 100.0;
     if canvas.height > canvas.width { hundredth * 1.3 } else { hundredth }
+}
+
+/// Where on a canvas a page's boxes lie, but for those as large as the canvas: what others lie in.
+fn boxes(node: &MeasuredNode, canvas: Resolution) -> Rect {
+    let inner = node.children.iter().map(|child| boxes(child, canvas)).fold(Rect::default(), Rect::union);
+    let (width, height) = (canvas.width as f32, canvas.height as f32);
+    if node.width >= width && node.height >= height {
+        return inner;
+    }
+    let [a, b, c, d, e, f] = node.transform;
+    let corners = [(0.0, 0.0), (node.width, 0.0), (0.0, node.height), (node.width, node.height)];
+    let corners = corners.map(|(x, y)| (a * x + c * y + e, b * x + d * y + f));
+    let least = |v: [f32; 4], most: f32| v.into_iter().fold(f32::MAX, f32::min).floor().clamp(0.0, most) as u32;
+    let most = |v: [f32; 4], most: f32| v.into_iter().fold(f32::MIN, f32::max).ceil().clamp(0.0, most) as u32;
+    let (x, y) = (corners.map(|corner| corner.0), corners.map(|corner| corner.1));
+    let (left, top) = (least(x, width), least(y, height));
+    let own = Rect { x: left, y: top, w: most(x, width) - left, h: most(y, height) - top };
+    inner.union(own)
 }
 
 /// The widest width and the highest height of any box.

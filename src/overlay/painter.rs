@@ -302,6 +302,23 @@ mod tests {
         Scene::new(1, canvas, vec![layer])
     }
 
+    #[test]
+    fn what_was_painted_before_changes_no_picture() {
+        let staging = |theme: &str| Staging { theme: theme.into(), ..on(HD) };
+        for theme in ["boutique", "flash", "minimal"] {
+            let used = painter();
+            // A short title first, so that less is known to be needed than the next one needs; then one that needs less.
+            for title in ["Ox", "A candle that burns for forty hours, in beeswax, with a lid of oak and a card", "Ox"] {
+                let mut card = card();
+                card.phases.iter_mut().for_each(|phase| phase.values["title"] = title.into());
+                let layers = [card, countdown()];
+                let (first, next) =
+                    (painter().paint(1, &layers, &staging(theme)), used.paint(1, &layers, &staging(theme)));
+                assert!(pixels(&first.unwrap(), MediaTime::ZERO) == pixels(&next.unwrap(), MediaTime::ZERO), "{theme}");
+            }
+        }
+    }
+
     fn left(time: Duration) -> MediaTime {
         ENDS - time
     }

@@ -308,6 +308,16 @@ impl Painting {
         if ink.is_empty() { ink } else { Rect { w: ink.w + 1, ..ink }.even().within(self.canvas) }
     }
 
+    /// Whether ink comes up to an edge of what was painted that is none of the canvas.
+    pub fn may_go_on(&self) -> bool {
+        let (ink, area, canvas) = (self.ink(), self.area, self.canvas);
+        let across =
+            (ink.x <= area.x && area.x > canvas.x) || (ink.right() >= area.right() && area.right() < canvas.right());
+        let down = (ink.y <= area.y && area.y > canvas.y)
+            || (ink.bottom() >= area.bottom() && area.bottom() < canvas.bottom());
+        !ink.is_empty() && (across || down)
+    }
+
     /// The smallest rectangle that holds every pixel of a kind.
     pub fn bounds(&self, of: impl Fn([u8; 4]) -> bool) -> Rect {
         let mut bounds = Rect::default();

@@ -50,16 +50,13 @@ impl Job<'_> {
     }
 
     pub(super) fn paint(&self) -> Result<Painted, PaintError> {
-        let whole = self.page(0, Rect::of(self.canvas().resolution))?;
-        let sheet = &self.template().sheet;
-        self.typesetter.check(&whole, sheet).map_err(|source| self.failed(source))?;
-        let everything = self.painting(&whole, sheet, 0)?;
+        let (painted, everything) = self.everything()?;
         let (mut area, mut seen) = (everything.ink(), everything.bounds(|pixel| pixel[3] > 0));
         let parted = self.has("ring") || self.has("glow");
         let part = if parted { Part::Ground } else { Part::Everything };
         let ground_sheet = self.sheet(part)?;
-        let ground = if parted { self.painting(&whole, &ground_sheet, 0)? } else { everything };
-        let turn = self.turn(&whole, &ground_sheet, &ground)?;
+        let ground = if parted { self.painting(&painted, &ground_sheet, 0)? } else { everything };
+        let turn = self.turn(&painted, &ground_sheet, &ground)?;
         // What an animation shows later is the layer's as well.
         (area, seen) = (area.union(turn.ink), seen.union(turn.seen));
         let page = self.page(0, self.cropped(area))?;
@@ -83,6 +80,25 @@ impl Job<'_> {
             area,
             hits,
         })
+    }
+
+    /// The page with all that it shows, and its painting: as much of the canvas as is known to be enough.
+    fn everything(&self) -> Result<(Page, Painting), PaintError> {
+        let (template, canvas) = (self.template(), self.canvas().resolution);
+        let mut page = self.page(0, Rect::of(canvas))?;
+        let boxes = self.typesetter.check(&page, &template.sheet).map_err(|source| self.failed(source))?;
+        let part = self.cropped(template.reach.around(boxes, canvas));
+        // Where an animation takes its elements, no box tells.
+        if part != page.area() && self.style.film.is_none() {
+            page = self.page(0, part)?;
+        }
+        let mut painting = self.painting(&page, &template.sheet, 0)?;
+        if painting.may_go_on() {
+            page = self.page(0, Rect::of(canvas))?;
+            painting = self.painting(&page, &template.sheet, 0)?;
+        }
+        template.reach.learn(boxes, painting.ink(), canvas);
+        Ok((page, painting))
     }
 
     /// Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.

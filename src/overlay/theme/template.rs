@@ -14,6 +14,7 @@ use takumi::prelude::StyleSheet;
 use super::problem::{ThemeError, line_at};
 use super::sheet::{MOST_DEPTH, too_deep};
 use crate::overlay::bidi::{isolated, outside_of_tags};
+use crate::overlay::reach::Reach;
 
 /// A template as a theme uses it: dressed by its own style, and by the `theme.css` of every theme from its own to that one.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Template {
     pub css: String,
     /// Whether a part of its page can be painted alone: nothing in it asks for the viewport, which then is the part.
     pub croppable: bool,
+    pub(in crate::overlay) reach: Reach,
 }
 
 /// A template's file, checked.
@@ -60,7 +62,7 @@ impl Template {
             ThemeError::at(&markup.file, 1, format!("with theme.css its CSS fails: {}", error.kind))
         })?;
         let croppable = !source.contains("@media") && !source.contains("fixed");
-        Ok(Template { markup, source, sheet: Arc::new(sheet), css, croppable })
+        Ok(Template { markup, source, sheet: Arc::new(sheet), css, croppable, reach: Reach::default() })
     }
 
     /// Its HTML with the values in it.
