@@ -103,37 +103,31 @@ impl Typesetter {
         Ok(Painting { canvas: Rect::of(page.canvas), area: page.area, rgba: bitmap.into_raw() })
     }
 
-    /// Finds a page's landmarks: paints it once more with nothing but them visible, each in a colour of its own. Unlike a
-    /// look at the layout tree this holds for whatever a template does (nesting, transforms, positions).
-    pub fn landmarks(&self, page: &Page, css: &str) -> Result<Landmarks, HtmlError> {
-        let mut css = format!("{css}\n{ONLY_LANDMARKS}");
-        for cell in 0..Face::MOST_CELLS {
-            let blue = marker_of_cell(cell);
-            css.push_str(&format!("#cell-{cell}{{{LANDMARK};background-color:rgb(255,0,{blue})!important}}\n"));
-        }
-        for hit in 0..MOST_HITS {
-            let blue = marker_of_cell(hit);
-            css.push_str(&format!("#hit-{hit}{{{LANDMARK};background-color:rgb(0,255,{blue})!important}}\n"));
-        }
-        css.push_str(&format!("#hit{{{LANDMARK};background-color:rgb(0,255,0)!important}}\n"));
-        css.push_str(&format!("#window{{{LANDMARK};background-color:rgb(128,0,0)!important}}\n"));
-        let sheet = StyleSheet::parse(&css).map_err(|error| HtmlError::Paint(error.to_string()))?;
-        let painting = self.paint(page, &Arc::new(sheet), 0)?;
-        let cell = |cell: usize| {
-            (cell, painting.bounds(|[r, _, b, a]| a > 0 && r > 192 && b.abs_diff(marker_of_cell(cell)) <= 8))
-        };
-        let is_hit = |[r, g, _, a]: [u8; 4]| a > 0 && g > r;
-        let hit = |hit: usize| painting.bounds(|p| is_hit(p) && p[2].abs_diff(marker_of_cell(hit)) <= 8);
-        let mut hits: Vec<Rect> = (0..MOST_HITS).map(hit).take_while(|hit| !hit.is_empty()).collect();
-        let window = painting.bounds(|[r, g, b, a]| a > 0 && (64..=192).contains(&r) && g == 0 && b == 0);
-        if hits.is_empty() && !painting.bounds(is_hit).is_empty() {
+    /// Finds a page's landmarks: paints it once more by [`landmark_sheet`]. Unlike a look at the layout tree this holds for
+    /// whatever a template does (nesting, transforms, positions).
+    pub fn landmarks(&self, page: &Page, sheet: &Arc<StyleSheet>) -> Result<Landmarks, HtmlError> {
+        let painting = self.paint(page, sheet, 0)?;
+        let near = |blue: u8| (0..MARKERS).find(|index| blue.abs_diff(marker(*index)) <= 8);
+        let found: [Rect; 2 * MARKERS + 2] = painting.bounds(|[r, g, b, a]| match (r, g) {
+            _ if a == 0 => None,
+            (192.., ..64) => near(b),
+            (64..192, 0) if b == 0 => Some(2 * MARKERS),
+            // Blended with others at its edges it is still the one that all of them make up.
+            _ if g > r => near(b).map_or(Some(2 * MARKERS + 1), |index| Some(MARKERS + index)),
+            _ => None,
+        });
+        let (cells, hits) = (&found[..Face::MOST_CELLS], &found[MARKERS..][..MOST_HITS]);
+        let mut hits: Vec<Rect> = hits.iter().copied().take_while(|hit| !hit.is_empty()).collect();
+        if hits.is_empty()
+            && found[MARKERS..2 * MARKERS].iter().chain(&found[2 * MARKERS + 1..]).any(|hit| !hit.is_empty())
+        {
             // Cells and a window may cover its edges.
-            hits.push(painting.bounds(|[_, _, _, a]| a > 0));
+            hits.push(painting.seen());
         }
         Ok(Landmarks {
             hits,
-            cells: (0..Face::MOST_CELLS).map(cell).filter(|(_, cell)| !cell.is_empty()).collect(),
-            window,
+            cells: cells.iter().copied().enumerate().filter(|(_, cell)| !cell.is_empty()).collect(),
+            window: found[2 * MARKERS],
         })
     }
 
@@ -253,6 +247,19 @@ impl Page {
     }
 }
 
+/// The style sheet by which landmarks are found: nothing but them is visible, each in a colour of its own.
+pub fn landmark_sheet(css: &str) -> Result<Arc<StyleSheet>, HtmlError> {
+    let mut css = format!("{css}\n{ONLY_LANDMARKS}");
+    let mut mark = |id: &str, [red, green, blue]: [u8; 3]| {
+        css.push_str(&format!("#{id}{{{LANDMARK};background-color:rgb({red},{green},{blue})!important}}\n"));
+    };
+    (0..Face::MOST_CELLS).for_each(|cell| mark(&format!("cell-{cell}"), [255, 0, marker(cell)]));
+    (0..MOST_HITS).for_each(|hit| mark(&format!("hit-{hit}"), [0, 255, marker(hit)]));
+    mark("hit", [0, 255, 0]);
+    mark("window", [128, 0, 0]);
+    StyleSheet::parse(&css).map(Arc::new).map_err(|error| HtmlError::Paint(error.to_string()))
+}
+
 /// The box that a layer's markup lies in, as CSS: the safe area, its content at the anchor.
 fn safe_area(canvas: Resolution, place: Place) -> String {
     use Anchor::*;
@@ -348,19 +355,21 @@ fn largest(node: &MeasuredNode) -> (f32, f32) {
     node.children.iter().map(largest).fold((node.width, node.height), |a, b| (a.0.max(b.0), a.1.max(b.1)))
 }
 
-/// Far enough apart that rounding never takes one cell for another.
-fn marker_of_cell(cell: usize) -> u8 {
-    (cell as u8 + 1) * 32
+/// The blue of a landmark's colour: far enough apart that rounding never takes one for another.
+fn marker(index: usize) -> u8 {
+    (index as u8 + 1) * 32
 }
 
 const ONLY_LANDMARKS: &str = "*,*::before,*::after{visibility:hidden!important}\n";
 const LANDMARK: &str = "visibility:visible!important;background-image:none!important;color:transparent!important;border-color:transparent!important;\
-    border-radius:0!important;box-shadow:none!important;text-shadow:none!important;opacity:1!important";
+    outline-color:transparent!important;border-radius:0!important;box-shadow:none!important;text-shadow:none!important;opacity:1!important";
 
 /// What `#glass` is painted as to find its shape.
 const GLASS: &str = "visibility:visible!important;background-image:none!important;background-color:rgb(0,0,0)!important;\
-    border-color:transparent!important;box-shadow:none!important;opacity:1!important;filter:none!important";
+    border-color:transparent!important;outline-color:transparent!important;box-shadow:none!important;opacity:1!important;filter:none!important";
 
+/// Colours of one hue that can be told apart.
+const MARKERS: usize = 7;
 /// Clickable parts of one layer.
 const MOST_HITS: usize = 6;
 const MOST_DEPTH: usize = 32;

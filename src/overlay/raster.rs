@@ -304,13 +304,29 @@ impl Painting {
     /// Everything that the layer can change, as whole chroma samples: its ink, and the sample to the right that its last
     /// column leaks into.
     pub fn ink(&self) -> Rect {
-        let ink = self.bounds(|pixel| pixel[3] != 0);
+        let ink = self.seen();
         if ink.is_empty() { ink } else { Rect { w: ink.w + 1, ..ink }.even().within(self.canvas) }
     }
 
+    /// The smallest rectangle that holds everything that is not transparent.
+    pub fn seen(&self) -> Rect {
+        let mut bounds = Rect::default();
+        for (row, y) in self.rgba.chunks_exact((self.area.w as usize * 4).max(1)).zip(self.area.y..) {
+            let pixels = row.as_chunks::<4>().0;
+            // Without a way out, so that many are looked at together.
+            if pixels.iter().fold(0, |any, pixel| any | pixel[3]) == 0 {
+                continue;
+            }
+            let first = pixels.iter().position(|pixel| pixel[3] > 0).unwrap_or_default();
+            let last = pixels.iter().rposition(|pixel| pixel[3] > 0).unwrap_or_default();
+            bounds = bounds.union(Rect { x: self.area.x + first as u32, y, w: (last - first + 1) as u32, h: 1 });
+        }
+        bounds
+    }
+
     /// Whether ink comes up to an edge of what was painted that is none of the canvas.
-    pub fn may_go_on(&self) -> bool {
-        let (ink, area, canvas) = (self.ink(), self.area, self.canvas);
+    pub fn may_go_on(&self, ink: Rect) -> bool {
+        let (area, canvas) = (self.area, self.canvas);
         let across =
             (ink.x <= area.x && area.x > canvas.x) || (ink.right() >= area.right() && area.right() < canvas.right());
         let down = (ink.y <= area.y && area.y > canvas.y)
@@ -318,20 +334,24 @@ impl Painting {
         !ink.is_empty() && (across || down)
     }
 
-    /// The smallest rectangle that holds every pixel of a kind.
-    pub fn bounds(&self, of: impl Fn([u8; 4]) -> bool) -> Rect {
-        let mut bounds = Rect::default();
-        if self.area.is_empty() {
-            return bounds;
-        }
-        for (row, y) in self.rgba.chunks_exact(self.area.w as usize * 4).zip(self.area.y..) {
-            let pixels = row.as_chunks::<4>().0;
-            let first = pixels.iter().position(|pixel| of(*pixel));
-            let (Some(first), Some(last)) = (first, pixels.iter().rposition(|pixel| of(*pixel))) else {
-                continue;
-            };
-            let row = Rect { x: self.area.x + first as u32, y, w: (last - first + 1) as u32, h: 1 };
-            bounds = bounds.union(row);
+    /// The smallest rectangles that hold every pixel of a kind, for each kind below `N`.
+    pub fn bounds<const N: usize>(&self, kind: impl Fn([u8; 4]) -> Option<usize>) -> [Rect; N] {
+        let mut bounds = [Rect::default(); N];
+        let mut last = ([0; 4], None);
+        for (row, y) in self.rgba.chunks_exact((self.area.w as usize * 4).max(1)).zip(self.area.y..) {
+            let mut ends = [None; N];
+            for (pixel, x) in row.as_chunks::<4>().0.iter().zip(self.area.x..) {
+                if *pixel != last.0 {
+                    last = (*pixel, kind(*pixel).filter(|kind| *kind < N));
+                }
+                if let Some(kind) = last.1 {
+                    ends[kind] = Some((ends[kind].map_or(x, |(first, _)| first), x));
+                }
+            }
+            for (bounds, ends) in bounds.iter_mut().zip(ends) {
+                let row = ends.map_or(Rect::default(), |(first, last)| Rect { x: first, y, w: last - first + 1, h: 1 });
+                *bounds = bounds.union(row);
+            }
         }
         bounds
     }

@@ -4,6 +4,8 @@
 //! blocks' middles. Blocks lie on the picture's own grid, so glass that moves does not make its ground tremble. All in whole
 //! numbers: the blur is divided once, so every order of work gives the same bits.
 
+use std::ops::Range;
+
 use super::{Extent, Glass};
 use crate::media::{PictureMut, Resolution};
 use crate::overlay::raster::{Painting, Rect};
@@ -34,8 +36,8 @@ pub struct Scratch {
     across: Vec<u32>,
     /// A line of blocks with its first and last repeated on both sides.
     padded: Vec<u32>,
-    row: Vec<u32>,
-    line: Vec<u16>,
+    /// Lines of blocks as samples, each eight times over.
+    lines: Vec<u16>,
 }
 
 impl Mask {
@@ -128,16 +130,21 @@ impl Pane<'_> {
         let grid = Grid::around(extent, plane.size);
         plane.add_up(&grid, &mut scratch.blocks);
         grid.blur(scratch);
+        let (lowest, highest) =
+            (neighbours(extent.y, grid.y, grid.h).0, neighbours(extent.bottom - 1, grid.y, grid.h).1);
+        grid.between_columns(lowest..highest + 1, scratch);
         let (from, len) = ((extent.x - SIDE * grid.x) as usize, (extent.right - extent.x) as usize);
+        let line = |block: usize| &scratch.lines[(block - lowest) * grid.w * SIDE as usize + from..][..len];
         for y in extent.y..extent.bottom {
-            grid.between_rows(y, &scratch.blocks, &mut scratch.row);
-            grid.between_columns(&scratch.row, &mut scratch.line);
+            let (first, second, weight) = neighbours(y, grid.y, grid.h);
+            let blurred = line(first).iter().zip(line(second));
             let at = y as usize * plane.stride + extent.x as usize;
             let mask = (y - self.top) as usize * shape.w as usize + (extent.x - self.left) as usize;
-            let (d, blurred) = (&mut plane.samples[at..at + len], &scratch.line[from..from + len]);
-            for ((d, blurred), m) in d.iter_mut().zip(blurred).zip(&shape.a[mask..mask + len]) {
+            let samples = plane.samples[at..at + len].iter_mut().zip(&shape.a[mask..mask + len]);
+            for ((d, m), (first, second)) in samples.zip(blurred) {
+                let blurred = (u32::from(*first) * (8 - weight) + u32::from(*second) * weight + 32) >> 6;
                 let m = by_255(u32::from(*m) * self.opacity + 127);
-                *d = glass_mix(u32::from(*d), u32::from(*blurred), m) as u8;
+                *d = glass_mix(u32::from(*d), blurred, m) as u8;
             }
         }
     }
@@ -230,31 +237,17 @@ impl Grid {
         }
     }
 
-    /// The row of blocks between which a row of samples lies, eight times over, with one more on both sides.
+    /// The samples of some lines of blocks, each eight times over. A block's middle lies one and a half samples from its first.
     #[inline(always)]
-    fn between_rows(&self, y: i32, blocks: &[u32], row: &mut Vec<u32>) {
-        let (first, second, weight) = neighbours(y, self.y, self.h);
-        let (first, second) = (&blocks[first * self.w..][..self.w], &blocks[second * self.w..][..self.w]);
-        row.clear();
-        row.resize(self.w + 2, 0);
-        for ((sum, first), second) in row[1..].iter_mut().zip(first).zip(second) {
-            *sum = first * (8 - weight) + second * weight;
-        }
-        (row[0], row[self.w + 1]) = (row[1], row[self.w]);
-    }
-
-    /// The samples of a row of blocks, each sixteen times over. A block's middle lies one and a half samples from its first.
-    #[inline(always)]
-    fn between_columns(&self, row: &[u32], line: &mut Vec<u16>) {
-        line.resize(self.w * SIDE as usize, 0);
-        let mixed = |sum: u32| ((sum + 32) >> 6) as u16;
-        for (four, [before, block, after]) in line.as_chunks_mut::<4>().0.iter_mut().zip(row.array_windows()) {
-            *four = [
-                mixed(before * 3 + block * 5),
-                mixed(before + block * 7),
-                mixed(block * 7 + after),
-                mixed(block * 5 + after * 3),
-            ];
+    fn between_columns(&self, lines: Range<usize>, Scratch { blocks, padded, lines: wide, .. }: &mut Scratch) {
+        let width = self.w * SIDE as usize;
+        wide.resize(lines.len() * width, 0);
+        for (line, wide) in blocks.chunks_exact(self.w).skip(lines.start).zip(wide.chunks_exact_mut(width)) {
+            pad(line, 1, padded);
+            for (four, [before, block, after]) in wide.as_chunks_mut::<4>().0.iter_mut().zip(padded.array_windows()) {
+                let sums = [before * 3 + block * 5, before + block * 7, block * 7 + after, block * 5 + after * 3];
+                *four = sums.map(|sum| sum as u16);
+            }
         }
     }
 }

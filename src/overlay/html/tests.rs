@@ -45,7 +45,7 @@ fn a_character_takes_the_form_of_the_shows_language() {
 
 /// Where something is written in red, and how much of it stands in each column.
 fn red(painting: &Painting) -> (Rect, Vec<u32>) {
-    let bounds = painting.bounds(|[r, g, _, a]| a > 0 && r > 60 && g < 60);
+    let [bounds] = painting.bounds(|[r, g, _, a]| (a > 0 && r > 60 && g < 60).then_some(0));
     let mut columns = vec![0; bounds.w as usize];
     for row in painting.rgba.chunks(painting.area.w as usize * 4).skip(bounds.y as usize).take(bounds.h as usize) {
         let pixels = row.as_chunks::<4>().0[bounds.x as usize..bounds.right() as usize].iter();
@@ -76,7 +76,7 @@ fn a_price_reads_the_same_beside_an_arabic_title() {
         let (bounds, beside) = red(&isolated);
         assert!(distance(&alone, &beside) < 0.25, "{price}: {}", distance(&alone, &beside));
         // The line begins at the right: the title, then the price to its left.
-        let title = isolated.bounds(|[_, g, _, a]| a > 0 && g > 200);
+        let [title] = isolated.bounds(|[_, g, _, a]| (a > 0 && g > 200).then_some(0));
         assert!(bounds.right() <= title.x + 2 && title.right() > 290, "{bounds:?} {title:?}");
         // And so it does in a page of the other direction, where the Arabic is the guest.
         let guest = page(&format!("<div><b>\u{2068}{price}\u{2069}</b> \u{2068}أحمر شفاه\u{2069}</div>"), "en");
@@ -150,4 +150,18 @@ fn bold_and_serif_faces_are_their_own() {
     }
     assert!(of("font-family: Georgia, serif") == of("font-family: 'Noto Serif'"));
     assert!(of("font-family: sans-serif") == faces[0]);
+}
+
+#[test]
+fn what_surrounds_a_landmark_is_not_taken_for_another() {
+    let typesetter = typesetter();
+    let html = r#"<div id="hit"><b id="cell-1">0</b></div>"#;
+    let css = "#hit { position: absolute; left: 40px; top: 20px; width: 100px; height: 50px; \
+               outline: 4px solid rgb(201, 168, 96); border: 3px solid rgb(255, 0, 160) } \
+               #cell-1 { position: absolute; left: 10px; top: 10px; width: 20px; height: 30px; outline: 2px solid #f06 }";
+    let place = Place { anchor: Anchor::Fill, margin: 0.0 };
+    let page = Page::parse(html, &BTreeMap::new(), CANVAS, place, Rect::of(CANVAS)).unwrap();
+    let landmarks = typesetter.landmarks(&page, &landmark_sheet(css).unwrap()).unwrap();
+    assert_eq!(landmarks.cells.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [1]);
+    assert_eq!((landmarks.cells[0].1.w, landmarks.cells[0].1.h, landmarks.hits.len()), (20, 30, 1));
 }

@@ -50,8 +50,8 @@ impl Job<'_> {
     }
 
     pub(super) fn paint(&self) -> Result<Painted, PaintError> {
-        let (painted, everything) = self.everything()?;
-        let (mut area, mut seen) = (everything.ink(), everything.bounds(|pixel| pixel[3] > 0));
+        let (painted, everything, mut area) = self.everything()?;
+        let mut seen = everything.seen();
         let parted = self.has("ring") || self.has("glow");
         let part = if parted { Part::Ground } else { Part::Everything };
         let ground_sheet = self.sheet(part)?;
@@ -60,7 +60,8 @@ impl Job<'_> {
         // What an animation shows later is the layer's as well.
         (area, seen) = (area.union(turn.ink), seen.union(turn.seen));
         let page = self.page(0, self.cropped(area))?;
-        let landmarks = self.typesetter.landmarks(&page, &self.template().css).map_err(|source| self.failed(source))?;
+        let landmarks = self.template().landmark_sheet().and_then(|sheet| self.typesetter.landmarks(&page, sheet));
+        let landmarks = landmarks.map_err(|source| self.failed(source))?;
         let (places, cells): (Vec<usize>, Vec<Rect>) = landmarks.cells.into_iter().unzip();
         let cells = apart(&cells);
         let hits = if landmarks.hits.is_empty() { vec![seen] } else { landmarks.hits };
@@ -72,7 +73,7 @@ impl Job<'_> {
             cells: self.cells(&places, &cells, &ground, &ground_sheet)?,
             ring: self.piece("ring", &page)?.map(|painting| {
                 let area = painting.ink();
-                self.raster(&painting, area, &[], moves).ring(painting.bounds(|pixel| pixel[3] > 0))
+                self.raster(&painting, area, &[], moves).ring(painting.seen())
             }),
             glow: self.piece("glow", &page)?.map(|painting| self.raster(&painting, painting.ink(), &[], moves)),
             glass: self.glass(&page)?,
@@ -82,8 +83,8 @@ impl Job<'_> {
         })
     }
 
-    /// The page with all that it shows, and its painting: as much of the canvas as is known to be enough.
-    fn everything(&self) -> Result<(Page, Painting), PaintError> {
+    /// The page with all that it shows, its painting, and where there is ink: of as much of the canvas as is known to be enough.
+    fn everything(&self) -> Result<(Page, Painting, Rect), PaintError> {
         let (template, canvas) = (self.template(), self.canvas().resolution);
         let mut page = self.page(0, Rect::of(canvas))?;
         let boxes = self.typesetter.check(&page, &template.sheet).map_err(|source| self.failed(source))?;
@@ -93,12 +94,14 @@ impl Job<'_> {
             page = self.page(0, part)?;
         }
         let mut painting = self.painting(&page, &template.sheet, 0)?;
-        if painting.may_go_on() {
+        let mut ink = painting.ink();
+        if painting.may_go_on(ink) {
             page = self.page(0, Rect::of(canvas))?;
             painting = self.painting(&page, &template.sheet, 0)?;
+            ink = painting.ink();
         }
-        template.reach.learn(boxes, painting.ink(), canvas);
-        Ok((page, painting))
+        template.reach.learn(boxes, ink, canvas);
+        Ok((page, painting, ink))
     }
 
     /// Every cell with the same digit, ten times over: a cell's look does not depend on its neighbours'.
@@ -148,7 +151,7 @@ impl Job<'_> {
                 return Err(self.failed(HtmlError::Film { frames: count, width, height }));
             }
             turn.ink = turn.ink.union(painting.ink());
-            turn.seen = turn.seen.union(painting.bounds(|pixel| pixel[3] > 0));
+            turn.seen = turn.seen.union(painting.seen());
             turn.changes.push(painting.part(change));
         }
         Ok(turn)
@@ -183,7 +186,7 @@ impl Job<'_> {
             return Ok(None);
         }
         let painting = self.painting(page, &self.sheet(Part::GlassShape)?, 0)?;
-        let area = painting.bounds(|pixel| pixel[3] > 0);
+        let area = painting.seen();
         Ok((!area.is_empty()).then(|| Mask::of(&painting, area)))
     }
 

@@ -59,7 +59,7 @@ fn behind_strip(trial: &Trial<'_>) -> Result<[u8; 4], ThemeError> {
         painting.map_err(|error| error.to_string())
     };
     let window = painted(&format!("{ONLY_TEXT}{NO_TEXT}#window{{background-color:#fff!important}}\n"));
-    let window = window.map_err(unmeasured)?.bounds(|pixel| pixel[3] > 0);
+    let window = window.map_err(unmeasured)?.seen();
     if window.is_empty() {
         return Ok([0; 4]);
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 use takumi::prelude::StyleSheet;
@@ -14,6 +14,7 @@ use takumi::prelude::StyleSheet;
 use super::problem::{ThemeError, line_at};
 use super::sheet::{MOST_DEPTH, too_deep};
 use crate::overlay::bidi::{isolated, outside_of_tags};
+use crate::overlay::html::{self, HtmlError};
 use crate::overlay::reach::Reach;
 
 /// A template as a theme uses it: dressed by its own style, and by the `theme.css` of every theme from its own to that one.
@@ -27,6 +28,8 @@ pub struct Template {
     /// Whether a part of its page can be painted alone: nothing in it asks for the viewport, which then is the part.
     pub croppable: bool,
     pub(in crate::overlay) reach: Reach,
+    /// By which its landmarks are found, once they were asked for.
+    landmark_sheet: OnceLock<Arc<StyleSheet>>,
 }
 
 /// A template's file, checked.
@@ -62,12 +65,31 @@ impl Template {
             ThemeError::at(&markup.file, 1, format!("with theme.css its CSS fails: {}", error.kind))
         })?;
         let croppable = !source.contains("@media") && !source.contains("fixed");
-        Ok(Template { markup, source, sheet: Arc::new(sheet), css, croppable, reach: Reach::default() })
+        Ok(Template {
+            markup,
+            source,
+            sheet: Arc::new(sheet),
+            css,
+            croppable,
+            reach: Reach::default(),
+            landmark_sheet: OnceLock::new(),
+        })
     }
 
     /// Its HTML with the values in it.
     pub fn render(&self, values: &Value) -> Result<String, ThemeError> {
         self.markup.render(values)
+    }
+
+    /// See [`html::landmark_sheet`].
+    pub(in crate::overlay) fn landmark_sheet(&self) -> Result<&Arc<StyleSheet>, HtmlError> {
+        match self.landmark_sheet.get() {
+            Some(sheet) => Ok(sheet),
+            None => {
+                let sheet = html::landmark_sheet(&self.css)?;
+                Ok(self.landmark_sheet.get_or_init(|| sheet))
+            }
+        }
     }
 
     pub(super) fn markup(&self) -> &Arc<Markup> {
