@@ -5,6 +5,9 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::machine::{load, quantile};
 use crate::support::child::Child;
 use crate::support::clip::Clip;
@@ -13,6 +16,7 @@ use crate::support::viewer::{Appetite, Viewer};
 
 const ROUNDS: usize = 5;
 const RUN: Duration = Duration::from_secs(30);
+const TURN: Duration = Duration::from_secs(15);
 
 pub async fn measure(lines: &str) {
     let (width, height) = if lines == "1080" { (1920, 1080) } else { (1280, 720) };
@@ -40,6 +44,42 @@ pub async fn measure(lines: &str) {
         quantile(&mut ratios, 1.0),
         load()
     );
+}
+
+/// CPU of one running server with a card, a countdown that ticks and a ticker on the picture, and without them, in turn.
+pub async fn layers(lines: &str) {
+    let (width, height) = if lines == "1080" { (1920, 1080) } else { (1280, 720) };
+    let clip = Clip { width, height, ..Clip::obs() };
+    let server = Hawker::start_with(&format!("canvas = {{ width = {width}, height = {height}, fps = 30 }}")).await;
+    let _publisher = server.publish(&clip);
+    let api = server.api();
+    api.product("lamp", "A lamp for long evenings", 4900).await;
+    let viewer = Viewer::try_join(&server.whep(), Appetite::Counting).await.expect("the viewer is let in");
+    viewer.first_packet_took().await;
+    println!("{width}x{height} at 30, {ROUNDS} rounds of twice {} s; load {}", TURN.as_secs(), load());
+    let spent = async || {
+        // What came or went has settled.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let before = server.cpu();
+        tokio::time::sleep(TURN).await;
+        (server.cpu() - before).as_secs_f64() / TURN.as_secs_f64()
+    };
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let without = spent().await;
+        api.card("lamp").await;
+        api.countdown("lamp", 3900, 600.0, "revert").await;
+        let ticker = json!({ "items": ["Free shipping on every order over $50", "Returns within 30 days"] });
+        api.must(Method::PUT, "/api/v1/shows/demo/stage/ticker", Some(ticker)).await;
+        let with = spent().await;
+        for layer in ["ticker", "countdown", "card"] {
+            api.remove(layer).await;
+        }
+        println!("round {round}: with {with:.3}, without {without:.3} CPU s/s, ratio {:.3}", with / without);
+        ratios.push(with / without);
+    }
+    let [least, median, most] = [0.0, 0.5, 1.0].map(|share| quantile(&mut ratios, share));
+    println!("median ratio {median:.3} ({least:.3} to {most:.3}); load {}", load());
 }
 
 /// CPU seconds a second of the server with a card, a running countdown and one decrypting viewer; and its bitrate.

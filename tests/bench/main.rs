@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench measure -- cost [720|1080]   CPU of the whole path against ffmpeg doing the same job
+//! cargo bench --bench measure -- layers [720|1080] the same path with three layers, and without
 //! cargo bench --bench measure -- overlay           the overlay's share of a 1080p frame, beside ffmpeg's filter
 //! cargo bench --bench measure -- latency           from an access unit's arrival to its last packet's way out
 //! cargo bench --bench measure -- joins             from the POST to the first packet, and to Chromium's first frame
@@ -49,6 +50,7 @@ fn main() {
     runtime.block_on(async {
         match arguments.first().map(String::as_str) {
             Some("cost") => cost::measure(second.unwrap_or("720")).await,
+            Some("layers") => cost::layers(second.unwrap_or("720")).await,
             Some("overlay") => overlay::measure(),
             Some("latency") => latency::measure().await,
             Some("joins") => joins::measure().await,
@@ -62,7 +64,7 @@ fn main() {
             Some("restart") => restart::measure(number(10)).await,
             Some("churn") => churn::measure(number(1000)).await,
             _ => println!(
-                "what to measure: cost, overlay, gpu, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"
+                "what to measure: cost, layers, overlay, gpu, latency, joins, frames, viewers, resume, takeover, stall, restart or churn"
             ),
         }
     });
