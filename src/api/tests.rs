@@ -603,6 +603,7 @@ async fn a_still_shows_the_stage_at_any_moment() {
         face.delete(&format!("/api/v1/shows/demo/cues/{}", cue["id"].as_str().unwrap())).await;
     }
     assert!(still(&format!("at={}", at_media - 90_000)).await.1 == later);
+    face.clock.advance(Duration::from_secs(1));
     for (body, status, field) in [
         (json!({ "at_media": 1, "changes": [banner] }), 422, "at_media"),
         (json!({ "changes": [{ "put": "card", "value": { "product": "nobody" } }] }), 422, "changes[0].value.product"),

@@ -77,7 +77,7 @@ impl<'a> Announcement<'a> {
         let items = state.staged().into_iter().filter_map(|id| Some((id, state.catalog.get(id)?)));
         let offers = items.flat_map(|(id, item)| {
             let told = move |term: &Term| {
-                !term.from.is_some_and(is_far) && !term.until.is_some_and(|until| media_time(clock, until) <= from)
+                !term.from.is_some_and(is_far) && term.until.is_none_or(|until| media_time(clock, until) > from)
             };
             stage.terms(id, &item.product).into_iter().filter(told).map(move |term| Offer {
                 product: id,
