@@ -86,7 +86,7 @@ impl Problem {
 
     /// Whether it names a field of what is put on a layer.
     pub(super) fn is_about_a_value(&self) -> bool {
-        self.field.as_deref().is_some_and(|field| !matches!(field, "at" | "changes" | "cue"))
+        self.field.as_deref().is_some_and(|field| !matches!(field, "at" | "at_media" | "changes" | "cue"))
     }
 
     /// Whether it is of a kind.
